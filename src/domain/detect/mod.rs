@@ -1,0 +1,1 @@
+//! Rules that turn volumes into findings.

@@ -1,0 +1,98 @@
+//! What a detector states: a code, typed arguments, the readings behind it. Never a sentence; texts are made at the edge.
+
+use super::time::{Month, Ms, Ts};
+use super::units::{Millilitres, MillilitresPerHour};
+use serde::{Deserialize, Serialize};
+
+/// The class of cause that a finding speaks of. Findings of different classes never join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Water is being lost.
+    Leak,
+    /// The meter or its way to us is at fault; nothing is said about the water.
+    Data,
+}
+
+/// A register at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub ts: Ts,
+    pub register: Millilitres,
+}
+
+/// When something began, as well as can be told: not before `earliest`, not after `latest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartRange {
+    pub earliest: Ts,
+    pub latest: Ts,
+}
+
+impl StartRange {
+    pub fn overlaps(self, o: StartRange) -> bool {
+        self.earliest <= o.latest && o.earliest <= self.latest
+    }
+    /// The smallest range that holds both.
+    pub fn hull(self, o: StartRange) -> StartRange {
+        StartRange { earliest: self.earliest.min(o.earliest), latest: self.latest.max(o.latest) }
+    }
+}
+
+/// Which rule spoke, with what it expected and what it saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum FindingKind {
+    /// More water passed within the hour `from`..`to` than the point's limit.
+    LeakHourlyLimit { from: Ts, to: Ts, limit: Millilitres, seen: Millilitres },
+    /// More water passed in the calendar month so far than its limit.
+    LeakMonthlyLimit { month: Month, limit: Millilitres, used: Millilitres },
+    /// If the rest of the month goes on like the last day, its limit will be passed.
+    LeakMonthlyProjection { month: Month, limit: Millilitres, used: Millilitres, last_day: Millilitres, projected: Millilitres },
+    /// No reading for longer than the point's limit. `last` is the last reading's own time.
+    MeterSilent { last: Ts, limit: Ms },
+    /// The register fell for good: device restarted, meter reset or replaced. What passed in between is unknown.
+    MeterReset { before: Mark, after: Mark },
+    /// The register jumped further than any real flow, and stayed there. The jump is not counted as water.
+    MeterJump { before: Mark, after: Mark, max_flow: MillilitresPerHour },
+}
+
+impl FindingKind {
+    /// The stable name of the rule: API, replay output, metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            FindingKind::LeakHourlyLimit { .. } => "leak_hourly_limit",
+            FindingKind::LeakMonthlyLimit { .. } => "leak_monthly_limit",
+            FindingKind::LeakMonthlyProjection { .. } => "leak_monthly_projection",
+            FindingKind::MeterSilent { .. } => "meter_silent",
+            FindingKind::MeterReset { .. } => "meter_reset",
+            FindingKind::MeterJump { .. } => "meter_jump",
+        }
+    }
+
+    pub fn cause(&self) -> Cause {
+        match self {
+            FindingKind::LeakHourlyLimit { .. } | FindingKind::LeakMonthlyLimit { .. } | FindingKind::LeakMonthlyProjection { .. } => {
+                Cause::Leak
+            }
+            FindingKind::MeterSilent { .. } | FindingKind::MeterReset { .. } | FindingKind::MeterJump { .. } => Cause::Data,
+        }
+    }
+}
+
+/// One statement of one rule about one metering point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Key of the metering point.
+    pub point: String,
+    #[serde(flatten)]
+    pub kind: FindingKind,
+    /// The reading time at which it could first be said.
+    pub at: Ts,
+    pub start: StartRange,
+    /// The same rule spoke before about this point, and it has grown by half since.
+    pub grown: bool,
+    /// It was over for more than a day when it was found: recorded, never notified.
+    pub historic: bool,
+    /// The readings behind it, oldest first; few, so that a page can draw them and a person check them.
+    pub evidence: Vec<Mark>,
+}

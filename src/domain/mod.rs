@@ -1,0 +1,20 @@
+//! What water and heat do, and what follows from it. Pure: no clock, no I/O, no async, no locks, no logging.
+//!
+//! Time and bytes come in as arguments, reactions go out as values, so a year of readings is replayed in seconds and every
+//! alarm can be reproduced. The lints below and `cargo check --lib --no-default-features` keep it so.
+//!
+//! Reading order: [`time`] and [`units`] are the numbers, [`topology`] is what stands where, [`reading`] is what arrives,
+//! [`meter`] turns register readings into volumes, [`detect`] turns volumes into findings, [`incident`] joins findings into
+//! the file that people work on, and [`engine`] owns all of it.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+pub mod detect;
+pub mod engine;
+pub mod finding;
+pub mod incident;
+pub mod meter;
+pub mod reading;
+pub mod time;
+pub mod topology;
+pub mod units;

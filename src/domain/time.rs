@@ -1,0 +1,140 @@
+//! Instants and spans in milliseconds, and the calendar of a compound.
+//!
+//! The store and the engine speak UTC milliseconds; a zone appears only where people do: at the edge of a day or a month.
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::ops::{Add, Sub};
+
+/// An instant: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ts(pub i64);
+
+/// A length of time in milliseconds. May be negative (the distance to an earlier instant).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ms(pub i64);
+
+impl Ms {
+    pub const ZERO: Ms = Ms(0);
+    pub const fn seconds(n: i64) -> Ms {
+        Ms(n * 1_000)
+    }
+    pub const fn minutes(n: i64) -> Ms {
+        Ms(n * 60_000)
+    }
+    pub const fn hours(n: i64) -> Ms {
+        Ms(n * 3_600_000)
+    }
+    pub const fn days(n: i64) -> Ms {
+        Ms(n * 86_400_000)
+    }
+}
+
+impl Add<Ms> for Ts {
+    type Output = Ts;
+    fn add(self, d: Ms) -> Ts {
+        Ts(self.0.saturating_add(d.0))
+    }
+}
+
+impl Sub for Ms {
+    type Output = Ms;
+    fn sub(self, d: Ms) -> Ms {
+        Ms(self.0.saturating_sub(d.0))
+    }
+}
+
+impl Sub<Ms> for Ts {
+    type Output = Ts;
+    fn sub(self, d: Ms) -> Ts {
+        Ts(self.0.saturating_sub(d.0))
+    }
+}
+
+impl Sub for Ts {
+    type Output = Ms;
+    fn sub(self, earlier: Ts) -> Ms {
+        Ms(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds only where there are any: `2026-11-24T03:04:05Z`.
+impl fmt::Display for Ts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_millisecond(self.0) {
+            Ok(t) => write!(f, "{t}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// A calendar month of a compound's zone: the span in which tonnes per month are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Month {
+    pub year: i16,
+    /// 1..=12
+    pub month: i8,
+}
+
+impl Month {
+    /// The month in which `ts` lies on a wall clock in `tz`.
+    pub fn of(ts: Ts, tz: &TimeZone) -> Month {
+        // Out of jiff's range (year -9999..9999) there is no calendar; the nearest end stands for it.
+        let t = Timestamp::from_millisecond(ts.0).unwrap_or(if ts.0 < 0 { Timestamp::MIN } else { Timestamp::MAX });
+        let d = tz.to_datetime(t).date();
+        Month { year: d.year(), month: d.month() }
+    }
+
+    /// The month after this one.
+    pub fn next(self) -> Month {
+        if self.month >= 12 {
+            Month { year: self.year.saturating_add(1), month: 1 }
+        } else {
+            Month { year: self.year, month: self.month + 1 }
+        }
+    }
+
+    /// The first instant of the month in `tz` (inclusive start of the half-open month).
+    pub fn start(self, tz: &TimeZone) -> Ts {
+        civil::Date::new(self.year, self.month, 1)
+            .and_then(|d| tz.to_timestamp(d.at(0, 0, 0, 0)))
+            .map(|t| Ts(t.as_millisecond()))
+            .unwrap_or(Ts(i64::MAX))
+    }
+
+    /// The first instant after the month in `tz`.
+    pub fn end(self, tz: &TimeZone) -> Ts {
+        self.next().start(tz)
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_in_shanghai_begins_eight_hours_before_utc() {
+        let tz = TimeZone::get("Asia/Shanghai").unwrap();
+        let last = Ts("2026-10-31T15:59:59.999Z".parse::<Timestamp>().unwrap().as_millisecond());
+        assert_eq!(Month::of(last, &tz), Month { year: 2026, month: 10 });
+        assert_eq!(Month::of(last + Ms(1), &tz), Month { year: 2026, month: 11 });
+        assert_eq!(Month { year: 2026, month: 10 }.end(&tz), last + Ms(1));
+        assert_eq!(Month { year: 2026, month: 12 }.end(&tz).to_string(), "2026-12-31T16:00:00Z");
+    }
+
+    #[test]
+    fn a_month_with_a_clock_change_is_an_hour_shorter() {
+        let tz = TimeZone::get("Europe/Rome").unwrap();
+        let m = Month { year: 2026, month: 3 };
+        assert_eq!(m.end(&tz) - m.start(&tz), Ms::days(31) - Ms::hours(1));
+    }
+}

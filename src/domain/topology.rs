@@ -1,0 +1,199 @@
+//! What stands where: places, metering points, the meters in them, and the feeds their readings come by.
+//!
+//! Four things that other systems call "the meter" are kept apart, because each outlives the next:
+//! a *metering point* is permanent (bills and incidents hang on it); the *meter* in it has a serial number and is replaced;
+//! a *source* is where messages come from (a topic, a pin); a *column* is one number of a source's messages.
+//!
+//! The topology is made by the config at start and does not change while the process runs.
+
+use super::time::{Ms, Ts};
+use super::units::{Millilitres, MillilitresPerHour, Quantity};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+/// Index into [`Topology::places`]. Valid for the life of the process only, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlaceIx(pub u32);
+
+/// Index into [`Topology::points`]. Valid for the life of the process only, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PointIx(pub u32);
+
+/// Index into [`Topology::feeds`]. Valid for the life of the process only, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeedIx(pub u16);
+
+/// The most columns that one source can have: the width of the hot table.
+pub const MAX_COLUMNS: usize = 8;
+
+/// All that stands in one gateway's care.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    /// Slug of this gateway, the first part of every global id: `guanfang-1`.
+    pub gateway: String,
+    /// The wall clock of the compound: where days and months begin.
+    pub tz: TimeZone,
+    /// Readings with an earlier time stamp are refused: no meter here is older.
+    pub since: Ts,
+    /// Parents stand before their children.
+    pub places: Vec<Place>,
+    pub points: Vec<Point>,
+    pub feeds: Vec<Feed>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceKind {
+    Community,
+    Compound,
+    Building,
+    Unit,
+    Household,
+}
+
+/// A node of the tree community → compound → building → unit → household.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The id written in the config: unique, permanent.
+    pub key: String,
+    pub kind: PlaceKind,
+    /// What people call it; may change.
+    pub name: String,
+    pub parent: Option<PlaceIx>,
+    /// How many households and residents it has, where the config says.
+    pub households: Option<u32>,
+    pub residents: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointKind {
+    /// 总表: all that a building or compound takes.
+    Bulk,
+    /// 户表: one household.
+    Sub,
+    /// 补水表: what a heating loop loses.
+    MakeUp,
+}
+
+/// Whether a meter's reading is billed or only compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Boundary {
+    /// 结算表
+    Settlement,
+    /// 考核表
+    Assessment,
+}
+
+/// Who has to repair what leaks behind this point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Responsible {
+    WaterCompany,
+    /// The owners in common.
+    Owners,
+    Household,
+}
+
+/// A metering point, with the meter that is in it now.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// The id written in the config: unique, permanent.
+    pub key: String,
+    pub name: String,
+    pub kind: PointKind,
+    pub place: PlaceIx,
+    /// The metering point upstream of this one.
+    pub parent: Option<PointIx>,
+    pub boundary: Boundary,
+    pub responsible: Responsible,
+    pub valve: Option<ValveCard>,
+    pub meter: Meter,
+    pub source: Option<Binding>,
+    pub limits: Limits,
+    /// Price of a tonne in thousandths of a yuan. None: no yuan is shown, never a guess.
+    pub price_milliyuan_per_tonne: Option<u32>,
+}
+
+/// The replaceable device in a metering point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meter {
+    pub serial: Option<String>,
+    /// The volume of one pulse or of the register's last digit: nothing smaller is seen. At least 1 mL.
+    pub pulse_weight: Millilitres,
+    /// The volume at which the register runs full and shows zero again (digits × last digit), where known.
+    pub rollover_at: Option<Millilitres>,
+    /// No real use flows faster than this.
+    pub max_flow: MillilitresPerHour,
+    /// Set where the source tells a mean flow instead of a register: each row covers this long, and its time is the span's start.
+    pub mean_flow_over: Option<Ms>,
+}
+
+/// Which number of which source is this meter's register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub topic: String,
+    pub column: u8,
+}
+
+/// Hard limits: they work from the first hour, before anything is learned. None switches a limit off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Limits {
+    pub per_hour: Option<Millilitres>,
+    pub per_month: Option<Millilitres>,
+    pub silent_after: Option<Ms>,
+}
+
+/// The valve that stops the water behind a point, and what someone in a hurry must know about it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ValveCard {
+    pub place: String,
+    pub key_holder: Option<String>,
+    /// Which units go dry.
+    pub shuts_off: Option<String>,
+    pub may_close: Option<String>,
+    pub photo: Option<String>,
+}
+
+/// A kind of message: what the numbers of its sources mean. One feed serves every device that its topic filter matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    pub name: String,
+    /// At most [`MAX_COLUMNS`].
+    pub columns: Vec<Column>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    pub quantity: Quantity,
+}
+
+impl Topology {
+    pub fn place(&self, ix: PlaceIx) -> &Place {
+        &self.places[ix.0 as usize]
+    }
+    pub fn point(&self, ix: PointIx) -> &Point {
+        &self.points[ix.0 as usize]
+    }
+    pub fn feed(&self, ix: FeedIx) -> &Feed {
+        &self.feeds[usize::from(ix.0)]
+    }
+    pub fn point_ixs(&self) -> impl Iterator<Item = PointIx> + use<> {
+        (0..self.points.len() as u32).map(PointIx)
+    }
+    pub fn point_by_key(&self, key: &str) -> Option<PointIx> {
+        self.points.iter().position(|p| p.key == key).map(|i| PointIx(i as u32))
+    }
+
+    /// `ix` and everything above it, leaf first.
+    pub fn path(&self, ix: PlaceIx) -> impl Iterator<Item = PlaceIx> + '_ {
+        std::iter::successors(Some(ix), |p| self.place(*p).parent)
+    }
+
+    /// True if one place lies on the other's path to the root (a place lies on its own).
+    pub fn on_one_path(&self, a: PlaceIx, b: PlaceIx) -> bool {
+        self.path(a).any(|p| p == b) || self.path(b).any(|p| p == a)
+    }
+}

@@ -1,0 +1,301 @@
+//! Quantities as integers in the smallest sensible unit. Volumes never pass through a float.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Sub};
+
+/// A volume in millilitres (or a register standing at that volume). Signed: a register may fall.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millilitres(pub i64);
+
+impl Millilitres {
+    pub const ZERO: Millilitres = Millilitres(0);
+    pub const fn litres(n: i64) -> Millilitres {
+        Millilitres(n * 1_000)
+    }
+    pub const fn tonnes(n: i64) -> Millilitres {
+        Millilitres(n * 1_000_000)
+    }
+    /// `self * num / den` without overflow on the way; rounds towards zero, saturates at the ends of `i64`. `den` 0 gives 0.
+    pub fn scaled(self, num: i64, den: i64) -> Millilitres {
+        if den == 0 {
+            return Millilitres::ZERO;
+        }
+        let v = i128::from(self.0) * i128::from(num) / i128::from(den);
+        Millilitres(i64::try_from(v).unwrap_or(if v < 0 { i64::MIN } else { i64::MAX }))
+    }
+    /// The mean flow that passes this volume in `ms` milliseconds. `ms` of 0 or less gives 0.
+    pub fn per(self, ms: i64) -> MillilitresPerHour {
+        if ms <= 0 {
+            return MillilitresPerHour(0);
+        }
+        MillilitresPerHour(self.scaled(3_600_000, ms).0)
+    }
+}
+
+impl Add for Millilitres {
+    type Output = Millilitres;
+    fn add(self, o: Millilitres) -> Millilitres {
+        Millilitres(self.0.saturating_add(o.0))
+    }
+}
+impl Sub for Millilitres {
+    type Output = Millilitres;
+    fn sub(self, o: Millilitres) -> Millilitres {
+        Millilitres(self.0.saturating_sub(o.0))
+    }
+}
+impl AddAssign for Millilitres {
+    fn add_assign(&mut self, o: Millilitres) {
+        *self = *self + o;
+    }
+}
+impl Sum for Millilitres {
+    fn sum<I: Iterator<Item = Millilitres>>(it: I) -> Millilitres {
+        it.fold(Millilitres::ZERO, Add::add)
+    }
+}
+
+/// A flow in millilitres per hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MillilitresPerHour(pub i64);
+
+impl MillilitresPerHour {
+    pub const fn litres(n: i64) -> MillilitresPerHour {
+        MillilitresPerHour(n * 1_000)
+    }
+    /// The volume that this flow passes in `ms` milliseconds.
+    pub fn over(self, ms: i64) -> Millilitres {
+        Millilitres(self.0).scaled(ms, 3_600_000)
+    }
+}
+
+/// What a number measures, and so in which smallest unit it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Millilitres on a register.
+    Volume,
+    /// Pulses on a counter; a meter's pulse weight makes them a volume.
+    Pulses,
+    /// Millilitres per hour.
+    Flow,
+    /// Thousandths of a degree Celsius.
+    Temperature,
+    /// Per mille.
+    Ratio,
+    /// Watt-hours on a register.
+    Energy,
+    /// Millivolts.
+    Voltage,
+    /// Thousandths of a number without a unit.
+    Number,
+}
+
+/// A unit in which somebody writes a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Unit {
+    Millilitre,
+    Litre,
+    CubicMetre,
+    Pulse,
+    LitrePerHour,
+    LitrePerMinute,
+    LitrePerSecond,
+    CubicMetrePerHour,
+    Celsius,
+    Percent,
+    WattHour,
+    KilowattHour,
+    Volt,
+    One,
+}
+
+impl Unit {
+    /// Every spelling that is understood, with its unit; the first spelling of a unit is the one that is shown.
+    pub const SPELLINGS: &[(&str, Unit)] = &[
+        ("mL", Unit::Millilitre),
+        ("ml", Unit::Millilitre),
+        ("L", Unit::Litre),
+        ("l", Unit::Litre),
+        ("升", Unit::Litre),
+        ("m³", Unit::CubicMetre),
+        ("m3", Unit::CubicMetre),
+        ("t", Unit::CubicMetre),
+        ("吨", Unit::CubicMetre),
+        ("pulse", Unit::Pulse),
+        ("pulses", Unit::Pulse),
+        ("L/h", Unit::LitrePerHour),
+        ("l/h", Unit::LitrePerHour),
+        ("L/min", Unit::LitrePerMinute),
+        ("l/min", Unit::LitrePerMinute),
+        ("L/s", Unit::LitrePerSecond),
+        ("l/s", Unit::LitrePerSecond),
+        ("m³/h", Unit::CubicMetrePerHour),
+        ("m3/h", Unit::CubicMetrePerHour),
+        ("°C", Unit::Celsius),
+        ("℃", Unit::Celsius),
+        ("degC", Unit::Celsius),
+        ("C", Unit::Celsius),
+        ("%", Unit::Percent),
+        ("pct", Unit::Percent),
+        ("Wh", Unit::WattHour),
+        ("kWh", Unit::KilowattHour),
+        ("V", Unit::Volt),
+        ("1", Unit::One),
+    ];
+
+    /// The unit that `s` spells, if any.
+    pub fn parse(s: &str) -> Option<Unit> {
+        Unit::SPELLINGS.iter().find(|(name, _)| *name == s).map(|(_, u)| *u)
+    }
+
+    pub const fn quantity(self) -> Quantity {
+        match self {
+            Unit::Millilitre | Unit::Litre | Unit::CubicMetre => Quantity::Volume,
+            Unit::Pulse => Quantity::Pulses,
+            Unit::LitrePerHour | Unit::LitrePerMinute | Unit::LitrePerSecond | Unit::CubicMetrePerHour => Quantity::Flow,
+            Unit::Celsius => Quantity::Temperature,
+            Unit::Percent => Quantity::Ratio,
+            Unit::WattHour | Unit::KilowattHour => Quantity::Energy,
+            Unit::Volt => Quantity::Voltage,
+            Unit::One => Quantity::Number,
+        }
+    }
+
+    /// How many of the quantity's smallest unit make one of this unit.
+    pub const fn factor(self) -> i64 {
+        match self {
+            Unit::Millilitre | Unit::Pulse | Unit::WattHour => 1,
+            Unit::Litre | Unit::LitrePerHour | Unit::Celsius | Unit::KilowattHour | Unit::Volt | Unit::One => 1_000,
+            Unit::CubicMetre | Unit::CubicMetrePerHour => 1_000_000,
+            Unit::LitrePerMinute => 60_000,
+            Unit::LitrePerSecond => 3_600_000,
+            Unit::Percent => 10,
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Unit::SPELLINGS.iter().find(|(_, u)| u == self).map_or("?", |(name, _)| name))
+    }
+}
+
+/// A decimal number as it was written: `digits × 10^-scale`. Exact, unlike a float.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Decimal {
+    pub digits: i64,
+    pub scale: u8,
+}
+
+/// Why a number could not be taken as an integer of the smallest unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberError {
+    /// Not a number at all.
+    Syntax,
+    /// A number, but too large for 64 bits in the smallest unit.
+    Range,
+}
+
+impl Decimal {
+    /// Reads `12`, `-3.5`, `338,304` (a comma is a decimal comma), `1.2e3`. No spaces, no digit grouping, no unit.
+    ///
+    /// More than 18 significant digits after the point are cut: they are below any smallest unit.
+    pub fn parse(s: &str) -> Result<Decimal, NumberError> {
+        let (mantissa, exponent) = match s.find(['e', 'E']) {
+            Some(i) => (&s[..i], s[i + 1..].parse::<i32>().map_err(|_| NumberError::Syntax)?),
+            None => (s, 0),
+        };
+        let (negative, body) = match mantissa.as_bytes().first() {
+            Some(b'-') => (true, &mantissa[1..]),
+            Some(b'+') => (false, &mantissa[1..]),
+            _ => (false, mantissa),
+        };
+        let (mut digits, mut scale, mut seen, mut point) = (0i128, 0i32, false, false);
+        for c in body.bytes() {
+            match c {
+                b'0'..=b'9' => {
+                    seen = true;
+                    if point && scale >= 18 {
+                        continue;
+                    }
+                    digits = digits * 10 + i128::from(c - b'0');
+                    scale += i32::from(point);
+                    if digits > i128::from(i64::MAX) * 1_000_000_000_000_000_000 {
+                        return Err(NumberError::Range);
+                    }
+                }
+                b'.' | b',' if !point => point = true,
+                _ => return Err(NumberError::Syntax),
+            }
+        }
+        if !seen {
+            return Err(NumberError::Syntax);
+        }
+        if !(-40..=40).contains(&exponent) {
+            return if digits == 0 { Ok(Decimal { digits: 0, scale: 0 }) } else { Err(NumberError::Range) };
+        }
+        scale -= exponent;
+        while scale < 0 {
+            digits = digits.checked_mul(10).ok_or(NumberError::Range)?;
+            scale += 1;
+        }
+        while scale > 0 && (digits % 10 == 0 || scale > 18 || digits > i128::from(i64::MAX)) {
+            digits /= 10;
+            scale -= 1;
+        }
+        let digits = i64::try_from(digits).map_err(|_| NumberError::Range)?;
+        Ok(Decimal { digits: if negative { -digits } else { digits }, scale: u8::try_from(scale).map_err(|_| NumberError::Range)? })
+    }
+
+    /// This number of `unit`, in the quantity's smallest unit; half a smallest unit rounds away from zero.
+    pub fn in_smallest(self, unit: Unit) -> Result<i64, NumberError> {
+        let v = i128::from(self.digits) * i128::from(unit.factor());
+        let den = 10i128.pow(u32::from(self.scale));
+        let half = if v < 0 { -(den / 2) } else { den / 2 };
+        i64::try_from((v + half) / den).map_err(|_| NumberError::Range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ml(s: &str, u: Unit) -> Result<i64, NumberError> {
+        Decimal::parse(s)?.in_smallest(u)
+    }
+
+    #[test]
+    fn numbers_become_exact_integers() {
+        assert_eq!(ml("338.304", Unit::CubicMetre), Ok(338_304_000));
+        assert_eq!(ml("338,304", Unit::CubicMetre), Ok(338_304_000));
+        assert_eq!(ml("0.1", Unit::Litre), Ok(100));
+        assert_eq!(ml("-0.0005", Unit::Litre), Ok(-1));
+        assert_eq!(ml("1.5e2", Unit::Litre), Ok(150_000));
+        assert_eq!(ml("1e-3", Unit::CubicMetre), Ok(1_000));
+        assert_eq!(ml("48.5", Unit::Percent), Ok(485));
+        assert_eq!(ml("0.000386", Unit::LitrePerSecond), Ok(1_390));
+        assert_eq!(ml("00012.300", Unit::Litre), Ok(12_300));
+        assert_eq!(ml("12345678901234.123456789012345678901234", Unit::Litre), Ok(12_345_678_901_234_123));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for s in ["", "-", ".", "1.2.3", "1,234.5", "12 ", "abc", "1e", "NaN", "inf", "0x10", "１"] {
+            assert_eq!(Decimal::parse(s), Err(NumberError::Syntax), "{s:?}");
+        }
+        assert_eq!(ml("1e30", Unit::Litre), Err(NumberError::Range));
+        assert_eq!(ml("9999999999999999999999999999999999999999999999", Unit::Litre), Err(NumberError::Range));
+        assert_eq!(ml("0e999", Unit::Litre), Ok(0));
+    }
+
+    #[test]
+    fn flow_and_volume_agree() {
+        assert_eq!(Millilitres::litres(1390).per(3_600_000), MillilitresPerHour::litres(1390));
+        assert_eq!(MillilitresPerHour::litres(1390).over(1_800_000), Millilitres::litres(695));
+    }
+}

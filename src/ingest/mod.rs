@@ -1,0 +1,3 @@
+//! The way in: bytes become values in [`decode`] (pure), arrive by `mqtt`.
+
+pub mod decode;

@@ -1,0 +1,19 @@
+//! heyun 和韵: the gateway that watches the water and the heating of residential compounds.
+//!
+//! [`domain`] and [`ingest::decode`] are pure and compile without the `daemon` feature; everything else is the shell around them.
+
+pub mod domain;
+pub mod ingest;
+
+#[cfg(feature = "daemon")]
+pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod config;
+#[cfg(feature = "daemon")]
+pub mod daemon;
+#[cfg(feature = "daemon")]
+pub mod replay;
+#[cfg(feature = "daemon")]
+pub mod store;
+#[cfg(feature = "daemon")]
+pub mod web;
