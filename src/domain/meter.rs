@@ -1,6 +1,21 @@
 //! The ledger of a metering point: register readings in, volumes out.
+//!
+//! A register is believed when it rises no faster than real water can. What does not fit is held, not added: it is taken on only
+//! when [`CONFIRMATIONS`] later readings go on from it (the device was reset or replaced), and forgotten when the register comes
+//! back (a misreading, a boot that published 0). Volume is never guessed: across a reset it is unknown, across a gap it is
+//! certain but its moment is not.
 
+use super::finding::Mark;
+use super::time::Ms;
+use super::topology::Meter;
+use super::units::{Millilitres, MillilitresPerHour};
 use serde::{Deserialize, Serialize};
+
+/// How many readings must go on from a level that does not fit before it is believed.
+pub const CONFIRMATIONS: u8 = 2;
+
+/// Two messages closer than this may carry what flowed in all of it (a device that wakes and sends twice).
+const SHORTEST_STEP: Ms = Ms::minutes(1);
 
 /// How often the register did what, since the store began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,10 +24,261 @@ pub struct StepCounts {
     pub equal: u64,
     /// Fell by no more than its resolution: a flicker, not water.
     pub jitter: u64,
+    /// Fell for good: restarted at a lower level.
     pub reset: u64,
+    /// Ran full and began at zero.
     pub rollover: u64,
-    /// Further than any real flow; held until later readings confirm it.
+    /// Rose for good, further than any real flow. Not counted as water.
     pub jump: u64,
+    /// Did not fit and was not confirmed: a misreading, ignored.
+    pub spike: u64,
     /// Older than the newest accepted reading: stored, changes no total.
     pub late: u64,
+    /// Steps over a pause much longer than usual: the volume is certain, its moment is not.
+    pub gap: u64,
+}
+
+/// What one reading meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The first reading: nothing is known of before.
+    First,
+    /// Water passed (or none did): from one accepted reading to the next.
+    Passed { from: Mark, to: Mark, volume: Millilitres, gap: bool },
+    /// Does not fit; held until later readings confirm or refute it.
+    Held,
+    /// A held level was confirmed: between `before` and `after` the volume is unknown, from `after` to `to` it is `volume`.
+    Restarted { fell: bool, before: Mark, after: Mark, to: Mark, volume: Millilitres },
+    /// Older than the newest accepted reading.
+    Late,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Suspect {
+    first: Mark,
+    newest: Mark,
+    confirmations: u8,
+}
+
+/// The running account of one register.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    last: Option<Mark>,
+    suspect: Option<Suspect>,
+    /// Usual pause between readings, slowly adapting upwards and at once downwards.
+    usual: Ms,
+    flow: Option<MillilitresPerHour>,
+    pub steps: StepCounts,
+}
+
+/// How a register at `to` follows one at `from`.
+enum Fit {
+    Forward(Millilitres),
+    Rollover(Millilitres),
+    Jitter,
+    None,
+}
+
+fn fit(meter: &Meter, from: Mark, to: Mark) -> Fit {
+    let rise = to.register - from.register;
+    let pause = (to.ts - from.ts).max(SHORTEST_STEP);
+    // A pulse counter rounds at both ends.
+    let resolution = Millilitres(meter.pulse_weight.0.saturating_mul(2));
+    let most = meter.max_flow.over(pause.0) + resolution;
+    if rise >= Millilitres::ZERO {
+        return if rise <= most { Fit::Forward(rise) } else { Fit::None };
+    }
+    if rise.0 >= resolution.0.saturating_neg() {
+        return Fit::Jitter;
+    }
+    if let Some(full) = meter.rollover_at {
+        let around = full - from.register + to.register;
+        if around >= Millilitres::ZERO && around <= most && from.register <= full {
+            return Fit::Rollover(around);
+        }
+    }
+    Fit::None
+}
+
+impl Ledger {
+    /// The newest accepted reading.
+    pub fn last(&self) -> Option<Mark> {
+        self.last
+    }
+
+    /// Mean flow between the two newest accepted readings.
+    pub fn flow(&self) -> Option<MillilitresPerHour> {
+        self.flow
+    }
+
+    /// The meter was replaced: its register begins anew with the next reading. What was counted stays.
+    pub fn replace_meter(&mut self) {
+        self.last = None;
+        self.suspect = None;
+        self.flow = None;
+    }
+
+    /// Takes the next reading in order of arrival.
+    pub fn step(&mut self, meter: &Meter, mark: Mark) -> Step {
+        let Some(last) = self.last else {
+            self.last = Some(mark);
+            return Step::First;
+        };
+        if mark.ts <= last.ts {
+            self.steps.late += 1;
+            return Step::Late;
+        }
+        match fit(meter, last, mark) {
+            Fit::Forward(volume) => {
+                if volume == Millilitres::ZERO {
+                    self.steps.equal += 1;
+                } else {
+                    self.steps.forward += 1;
+                }
+                self.pass(last, mark, volume)
+            }
+            Fit::Rollover(volume) => {
+                self.steps.rollover += 1;
+                self.pass(last, mark, volume)
+            }
+            Fit::Jitter => {
+                self.steps.jitter += 1;
+                // The higher reading stays: the flicker's way back up is not water.
+                self.pass(last, Mark { ts: mark.ts, register: last.register }, Millilitres::ZERO)
+            }
+            Fit::None => self.hold(meter, last, mark),
+        }
+    }
+
+    fn pass(&mut self, from: Mark, to: Mark, volume: Millilitres) -> Step {
+        if self.suspect.take().is_some() {
+            self.steps.spike += 1;
+        }
+        let pause = to.ts - from.ts;
+        let gap = self.usual > Ms::ZERO && pause.0 > self.usual.0.saturating_mul(4) && pause > Ms::minutes(5);
+        self.steps.gap += u64::from(gap);
+        self.usual = if self.usual == Ms::ZERO || pause < self.usual { pause } else { Ms(self.usual.0 + (pause.0 - self.usual.0) / 8) };
+        self.flow = Some(volume.per(pause.0));
+        self.last = Some(to);
+        Step::Passed { from, to, volume, gap }
+    }
+
+    fn hold(&mut self, meter: &Meter, before: Mark, mark: Mark) -> Step {
+        let Some(s) = self.suspect else {
+            self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
+            return Step::Held;
+        };
+        if !matches!(fit(meter, s.newest, mark), Fit::Forward(_) | Fit::Jitter) {
+            self.steps.spike += 1;
+            self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
+            return Step::Held;
+        }
+        let newest = Mark { ts: mark.ts, register: mark.register.max(s.newest.register) };
+        let confirmations = s.confirmations + 1;
+        if confirmations < CONFIRMATIONS {
+            self.suspect = Some(Suspect { newest, confirmations, ..s });
+            return Step::Held;
+        }
+        let fell = s.first.register < before.register;
+        if fell {
+            self.steps.reset += 1;
+        } else {
+            self.steps.jump += 1;
+        }
+        let volume = newest.register - s.first.register;
+        self.flow = Some(volume.per((newest.ts - s.first.ts).0));
+        self.suspect = None;
+        self.last = Some(newest);
+        Step::Restarted { fell, before, after: s.first, to: newest, volume }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Ts;
+
+    fn meter() -> Meter {
+        Meter {
+            serial: None,
+            pulse_weight: Millilitres::litres(1),
+            rollover_at: Some(Millilitres::litres(100_000)),
+            max_flow: MillilitresPerHour::litres(5_000),
+            mean_flow_over: None,
+        }
+    }
+
+    /// Steps through (minute, litres) pairs; the volumes that passed, in litres, and the counts.
+    fn run(readings: &[(i64, i64)]) -> (Vec<i64>, StepCounts) {
+        let mut l = Ledger::default();
+        let mut passed = vec![];
+        for (min, litres) in readings {
+            match l.step(&meter(), Mark { ts: Ts(min * 60_000), register: Millilitres::litres(*litres) }) {
+                Step::Passed { volume, .. } | Step::Restarted { volume, .. } => passed.push(volume.0 / 1_000),
+                Step::First | Step::Held | Step::Late => {}
+            }
+        }
+        (passed, l.steps)
+    }
+
+    #[test]
+    fn forward_and_equal() {
+        let (v, s) = run(&[(0, 100), (15, 110), (30, 110), (45, 111)]);
+        assert_eq!(v, [10, 0, 1]);
+        assert_eq!(s, StepCounts { forward: 2, equal: 1, ..StepCounts::default() });
+    }
+
+    #[test]
+    fn a_flicker_of_the_last_digit_is_not_water() {
+        let (v, s) = run(&[(0, 100), (15, 110), (30, 109), (45, 110), (60, 112)]);
+        assert_eq!(v.iter().sum::<i64>(), 12);
+        assert_eq!((s.jitter, s.reset), (1, 0));
+    }
+
+    #[test]
+    fn a_register_that_runs_full_goes_on_at_zero() {
+        let (v, s) = run(&[(0, 99_990), (15, 99_998), (30, 5), (45, 6)]);
+        assert_eq!(v, [8, 7, 1]);
+        assert_eq!((s.rollover, s.reset), (1, 0));
+    }
+
+    #[test]
+    fn a_reset_is_believed_after_two_more_readings_and_adds_only_what_was_seen() {
+        let (v, s) = run(&[(0, 50_000), (15, 50_010), (30, 3), (45, 5), (60, 9), (75, 10)]);
+        assert_eq!(v, [10, 6, 1], "3 → 9 is seen, 50 010 → 3 is unknown");
+        assert_eq!((s.reset, s.spike), (1, 0));
+    }
+
+    #[test]
+    fn a_boot_that_publishes_zero_once_changes_nothing() {
+        let (v, s) = run(&[(0, 50_000), (15, 50_010), (30, 0), (45, 50_020)]);
+        assert_eq!(v, [10, 10]);
+        assert_eq!((s.reset, s.spike), (0, 1));
+    }
+
+    #[test]
+    fn a_misread_digit_is_a_spike_and_a_lasting_jump_is_no_water() {
+        let (v, s) = run(&[(0, 100), (15, 90_100), (30, 120), (45, 121)]);
+        assert_eq!(v, [20, 1]);
+        assert_eq!((s.spike, s.jump), (1, 0));
+        let (v, s) = run(&[(0, 100), (15, 70_000), (30, 70_002), (45, 70_003), (60, 70_004)]);
+        assert_eq!(v, [3, 1]);
+        assert_eq!((s.spike, s.jump), (0, 1));
+    }
+
+    #[test]
+    fn late_readings_move_no_total_and_a_long_pause_is_counted() {
+        let (v, s) = run(&[(0, 100), (15, 110), (30, 120), (20, 112), (240, 400)]);
+        assert_eq!(v, [10, 10, 280]);
+        assert_eq!((s.late, s.gap), (1, 1));
+    }
+
+    #[test]
+    fn totals_do_not_wrap_on_absurd_registers() {
+        let mut l = Ledger::default();
+        for (i, r) in [i64::MAX, i64::MIN, 0, i64::MAX, i64::MIN, -1].into_iter().enumerate() {
+            l.step(&meter(), Mark { ts: Ts(i as i64 * 60_000), register: Millilitres(r) });
+        }
+        assert_eq!(l.steps.forward, 0);
+    }
 }

@@ -12,6 +12,7 @@
 pub mod detect;
 pub mod engine;
 pub mod finding;
+pub mod id;
 pub mod incident;
 pub mod meter;
 pub mod reading;

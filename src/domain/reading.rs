@@ -59,6 +59,8 @@ impl Flags {
     pub const CLOCK_UNSURE: Flags = Flags(1);
     /// The payload had no time of its own: the row is keyed by its arrival.
     pub const ARRIVAL_TIME: Flags = Flags(2);
+    /// Its time lay far ahead of a clock that was not synchronised: kept for a person to judge, no ledger takes it on.
+    pub const AHEAD: Flags = Flags(4);
 
     pub fn contains(self, f: Flags) -> bool {
         self.0 & f.0 == f.0
@@ -142,10 +144,12 @@ pub enum Reject {
     Retained,
     /// A topic that no subscription of this config names.
     Topic,
-    /// Another value is stored for this very instant; the first wins.
-    Conflict { ts: Ts },
+    /// Other values are stored for this very instant; the first wins. In smallest units, by stored column.
+    Conflict { ts: Ts, stored: Vec<i64>, got: Vec<i64> },
     /// The gateway already knows as many sources as it can.
     Sources { limit: usize },
+    /// The config's columns for this topic changed so often that its row has no room left.
+    Columns { limit: usize },
 }
 
 impl Reject {
@@ -165,6 +169,7 @@ impl Reject {
         "topic",
         "conflict",
         "sources",
+        "columns",
     ];
 
     pub fn code(&self) -> &'static str {
@@ -188,6 +193,7 @@ impl Reject {
             Reject::Topic => 11,
             Reject::Conflict { .. } => 12,
             Reject::Sources { .. } => 13,
+            Reject::Columns { .. } => 14,
         }
     }
 }
@@ -208,8 +214,9 @@ impl fmt::Display for Reject {
             Reject::TimeAhead { ts, now } => write!(f, "time stamp {ts} lies more than 10 minutes ahead of {now}"),
             Reject::Retained => write!(f, "retained message without a time of its own: it may be days old"),
             Reject::Topic => write!(f, "no subscription of the config names this topic"),
-            Reject::Conflict { ts } => write!(f, "another value is already stored for {ts}"),
+            Reject::Conflict { ts, stored, got } => write!(f, "{got:?} for {ts}, where {stored:?} is already stored: the first wins"),
             Reject::Sources { limit } => write!(f, "more than {limit} sources"),
+            Reject::Columns { limit } => write!(f, "more than {limit} different columns for this topic since the store began"),
         }
     }
 }
@@ -229,7 +236,7 @@ pub struct Counts {
     pub stored: u64,
     pub duplicate: u64,
     /// By position in [`Reject::CODES`].
-    pub rejected: [u64; 14],
+    pub rejected: [u64; 15],
 }
 
 impl Counts {
@@ -277,7 +284,8 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), Counts::default().rejected.len());
-        assert_eq!(serde_json::to_value(Reject::Conflict { ts: Ts(1) }).unwrap()["code"], Reject::Conflict { ts: Ts(1) }.code());
+        let r = Reject::Conflict { ts: Ts(1), stored: vec![1], got: vec![2] };
+        assert_eq!(serde_json::to_value(&r).unwrap()["code"], r.code());
     }
 
     #[test]

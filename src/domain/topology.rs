@@ -133,7 +133,11 @@ pub struct Meter {
 /// Which number of which source is this meter's register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
+    /// The concrete topic.
     pub topic: String,
+    /// The subscription that it comes by.
+    pub feed: FeedIx,
+    /// Position in that feed's columns.
     pub column: u8,
 }
 

@@ -1,1 +1,36 @@
 //! Rules that turn volumes into findings.
+//!
+//! A rule's state changes by readings alone, so that folding the stored readings gives it again. What time alone brings about
+//! (silence) is remembered by the incident's events instead; see [`silence`].
+
+pub mod hourly;
+pub mod monthly;
+pub mod silence;
+
+use super::finding::{FindingKind, Mark, StartRange};
+use super::time::Ms;
+use super::units::Millilitres;
+
+/// A finding that was over this long before it was found is only recorded.
+pub const HISTORIC_AFTER: Ms = Ms::hours(24);
+
+/// Water that passed between two accepted readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passage {
+    pub from: Mark,
+    pub to: Mark,
+    pub volume: Millilitres,
+}
+
+/// What the rule says: its arguments, the range of the start, the readings, whether it has grown.
+pub struct Said {
+    pub kind: FindingKind,
+    pub start: StartRange,
+    pub grown: bool,
+    pub evidence: Vec<Mark>,
+}
+
+/// True if an excess that was reported at `before` is worth another word at `now`: it has grown by half.
+fn grown_by_half(before: Millilitres, now: Millilitres) -> bool {
+    now.0 >= before.0.saturating_add(before.0 / 2)
+}

@@ -1,87 +1,569 @@
 //! The one owner of all domain state. Messages in, effects out, a snapshot for everybody else.
 //!
-//! Calling order: [`Engine::new`] or [`Engine::restore`], then [`Engine::fold_row`] / [`Engine::fold_event`] for what was committed
-//! after the checkpoint, then [`Engine::boot`]; from there on any of [`Engine::handle`], [`Engine::command`], [`Engine::tick`],
-//! and [`Engine::committed`] whenever the effects so far are durable.
+//! Calling order: [`Engine::new`] (or [`Engine::restore`] from a checkpoint); [`Engine::fold_row`] and [`Engine::fold_event`] for
+//! what was committed after it; [`Engine::boot`]; from there on any of [`Engine::handle`], [`Engine::command`] and
+//! [`Engine::tick`], and [`Engine::committed`] whenever the effects so far are durable.
+//!
+//! Only readings, events and configuration change what a checkpoint holds; the counters, the last bad payloads and the state of
+//! the connection belong to the process.
 
+mod checkpoint;
+mod message;
+mod point;
 mod snapshot;
+mod source;
 
+pub use checkpoint::{CHECKPOINT_FORM, Checkpoint, SourceMemory};
+pub use message::{Command, CommandError, Effect, Effects, IdentityKind, IdentityRecord, Input, Past, PastUnavailable, SourceRecord};
+pub use point::PointMemory;
+use point::Value;
 pub use snapshot::{BadPayload, PointState, Snapshot, SourceState};
+pub use source::Recent;
 
-use crate::domain::incident::Event;
-use crate::domain::reading::{Reading, Refused, Row, SourceId};
-use crate::domain::topology::Column;
-use serde::{Deserialize, Serialize};
+use crate::domain::detect::silence;
+use crate::domain::finding::{Cause, Finding};
+use crate::domain::id::{global_id, id_time};
+use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentState};
+use crate::domain::reading::{Counts, Flags, Outcome, Reading, Refused, Reject, Row, SourceId, Values};
+use crate::domain::time::{Ms, Ts};
+use crate::domain::topology::{FeedIx, MAX_COLUMNS, PointIx, Topology};
+use source::{Known, Source};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// What the world tells the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    Reading(Reading),
-    Refused(Refused),
-    /// The way to the broker was made anew: what it did not see acknowledged, it will send again.
-    Reconnected,
+/// A time stamp this far ahead of the clock is a wrong clock somewhere.
+pub const AHEAD: Ms = Ms::minutes(10);
+
+/// The most sources one gateway keeps apart: beyond it a topic is somebody's mistake.
+pub const MAX_SOURCES: usize = 10_000;
+
+/// The longest name of a person and the longest reason or note, in characters.
+const MAX_NAME: usize = 60;
+const MAX_TEXT: usize = 2_000;
+
+const SILENT: &str = "meter_silent";
+
+/// See the module's documentation.
+pub struct Engine {
+    topology: Arc<Topology>,
+    identities: BTreeMap<(IdentityKind, Arc<str>), Arc<str>>,
+    /// In order of first message.
+    sources: Vec<Source>,
+    by_topic: HashMap<Arc<str>, usize>,
+    by_id: HashMap<SourceId, usize>,
+    /// By [`PointIx`].
+    points: Vec<PointMemory>,
+    /// Points that the config no longer names.
+    retired: BTreeMap<String, PointMemory>,
+    book: Book,
+    counts: Counts,
+    /// Rows of the open batch.
+    pending: HashMap<(SourceId, Ts), Values>,
+    /// Sources of the open batch's rows, one entry per row.
+    uncommitted: Vec<usize>,
+    /// Number of the open batch.
+    batch: u64,
+    /// Since when messages can come; None while the broker is away.
+    listening: Option<Ts>,
+    /// No silence is due before this; None: to be found.
+    silence_due: Option<Ts>,
+    /// By [`PointIx`]; empty: to be found.
+    silent: Vec<bool>,
+    readers_of_topic: HashMap<String, Vec<PointIx>>,
+    /// Scratch for what rules say about one row.
+    said: Vec<Finding>,
 }
 
-/// What a person asks of the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Take an incident on.
-    Accept { incident: String, by: String, note: Option<String> },
-    /// Close an incident for a written reason.
-    Close { incident: String, by: String, reason: String },
+impl Engine {
+    /// An engine that has seen nothing.
+    pub fn new(topology: Arc<Topology>) -> Engine {
+        let points = topology.points.iter().map(PointMemory::new).collect();
+        let mut readers_of_topic: HashMap<String, Vec<PointIx>> = HashMap::new();
+        for p in topology.point_ixs() {
+            if let Some(b) = &topology.point(p).source {
+                readers_of_topic.entry(b.topic.clone()).or_default().push(p);
+            }
+        }
+        Engine {
+            topology,
+            identities: BTreeMap::new(),
+            sources: vec![],
+            by_topic: HashMap::new(),
+            by_id: HashMap::new(),
+            points,
+            retired: BTreeMap::new(),
+            book: Book::default(),
+            counts: Counts::default(),
+            pending: HashMap::new(),
+            uncommitted: vec![],
+            batch: 1,
+            listening: None,
+            silence_due: None,
+            silent: vec![],
+            readers_of_topic,
+            said: vec![],
+        }
+    }
+
+    /// An engine as it was, for the topology that the config now names. A checkpoint of another form counts as none.
+    pub fn restore(
+        topology: Arc<Topology>,
+        sources: &[SourceRecord],
+        identities: &[IdentityRecord],
+        checkpoint: Option<Checkpoint>,
+    ) -> Engine {
+        let mut e = Engine::new(topology);
+        e.identities = identities.iter().map(|r| ((r.kind, r.key.clone()), r.id.clone())).collect();
+        for r in sources {
+            e.add_source(Source::from_record(r));
+        }
+        let Some(c) = checkpoint.filter(|c| c.form == CHECKPOINT_FORM) else { return e };
+        e.batch = c.batch + 1;
+        e.book = c.book;
+        for (id, memory) in c.sources {
+            if let Some(s) = e.by_id.get(&id).and_then(|i| e.sources.get_mut(*i)) {
+                s.last = memory.last;
+                s.recent = memory.recent;
+            }
+        }
+        for (key, mut memory) in c.points {
+            match e.topology.point_by_key(&key) {
+                Some(ix) => {
+                    memory.configured(e.topology.point(ix));
+                    e.points[ix.0 as usize] = memory;
+                }
+                None => {
+                    e.retired.insert(key, memory);
+                }
+            }
+        }
+        e
+    }
+
+    /// Folds a stored row of batch `batch`. Emits nothing: what the rules said then stands in the events.
+    pub fn fold_row(&mut self, batch: u64, row: &Row) {
+        self.batch = batch;
+        // A row of an unknown source cannot be: its record is in the same transaction.
+        let Some(&at) = self.by_id.get(&row.source) else { return };
+        self.apply(at, row, row.ts);
+        self.said.clear();
+    }
+
+    /// Folds a stored event.
+    pub fn fold_event(&mut self, event: &Event) {
+        self.book.apply(event);
+        self.silent.clear();
+    }
+
+    /// Ends the fold: gives global ids to what the config names for the first time. `last_batch` is the newest commit's number.
+    pub fn boot(&mut self, now: Ts, last_batch: u64, out: &mut Effects) {
+        self.batch = last_batch + 1;
+        let topology = self.topology.clone();
+        let places = topology.places.iter().map(|p| (IdentityKind::Place, p.key.as_str()));
+        let points = topology.points.iter().map(|p| (IdentityKind::Point, p.key.as_str()));
+        let meters = topology.points.iter().filter_map(|p| p.meter.serial.as_deref()).map(|s| (IdentityKind::Meter, s));
+        for (kind, key) in places.chain(points).chain(meters) {
+            let key: Arc<str> = key.into();
+            if self.identities.contains_key(&(kind, key.clone())) {
+                continue;
+            }
+            let id = global_id(&topology.gateway, "identity", self.identities.len() as u64, now);
+            self.identities.insert((kind, key.clone()), id.clone());
+            out.list.push(Effect::Identity(IdentityRecord { kind, key, id }));
+        }
+    }
+
+    /// The way to the broker was made (again): what it did not see acknowledged, it will send once more.
+    pub fn connected(&mut self, now: Ts) {
+        self.listening = Some(now);
+        self.silence_due = None;
+        for s in &mut self.sources {
+            s.recent.reconnected(self.batch);
+        }
+    }
+
+    /// The way to the broker is gone: until it is back, silence says nothing about a meter.
+    pub fn disconnected(&mut self) {
+        self.listening = None;
+    }
+
+    /// Takes one message. `now` is the gateway's clock (in replay the running maximum of time stamps).
+    pub fn handle(&mut self, now: Ts, input: &Input, past: &mut Past<'_>, out: &mut Effects) -> Result<Outcome, PastUnavailable> {
+        match input {
+            Input::Reading(r) => self.reading(now, r, past, out),
+            Input::Refused(r) => Ok(self.refused(r)),
+        }
+    }
+
+    /// Does what a person asks, or says why not.
+    pub fn command(&mut self, now: Ts, command: Command, out: &mut Effects) -> Result<Arc<Incident>, CommandError> {
+        let (id, change) = match command {
+            Command::Accept { incident, by, note } => {
+                let by = text("by", by, MAX_NAME)?;
+                let note = note.filter(|n| !n.trim().is_empty()).map(|n| text("note", n, MAX_TEXT)).transpose()?;
+                (incident, Change::Accepted { by, note })
+            }
+            Command::Close { incident, by, reason } => {
+                let by = Closer::Person { name: text("by", by, MAX_NAME)? };
+                (incident, Change::Closed { by, reason: text("reason", reason, MAX_TEXT)? })
+            }
+        };
+        let incident = self.book.get(&id).ok_or(CommandError::UnknownIncident)?;
+        match (incident.state, &change, &incident.accepted) {
+            (IncidentState::Closed, _, _) => return Err(CommandError::AlreadyClosed),
+            (_, Change::Accepted { .. }, Some((_, by))) => return Err(CommandError::AlreadyAccepted { by: by.clone() }),
+            _ => {}
+        }
+        let event = Event { seq: self.book.last_event() + 1, at: now, incident: incident.id.clone(), change };
+        self.emit(vec![event], out);
+        out.urgent = true;
+        self.book.get(&id).cloned().ok_or(CommandError::UnknownIncident)
+    }
+
+    /// The next moment at which [`Engine::tick`] may have something to say. An earlier call does nothing.
+    pub fn next_deadline(&mut self) -> Option<Ts> {
+        let listening = self.listening?;
+        if self.silence_due.is_none() {
+            let points = self.topology.point_ixs();
+            self.silence_due = points.filter_map(|p| self.silence_deadline(p, listening)).min();
+        }
+        self.silence_due
+    }
+
+    /// Lets time pass: what is due at `now` is said.
+    pub fn tick(&mut self, now: Ts, out: &mut Effects) {
+        let Some(listening) = self.listening else { return };
+        if self.next_deadline().is_none_or(|due| now < due) {
+            return;
+        }
+        let topology = self.topology.clone();
+        for p in topology.point_ixs() {
+            if self.silence_deadline(p, listening).is_none_or(|due| now < due) {
+                continue;
+            }
+            let point = topology.point(p);
+            let Some(limit) = point.limits.silent_after else { continue };
+            let (kind, start) = silence::statement(self.last_heard(p), limit);
+            let evidence = self.points[p.0 as usize].ledger.last().into_iter().collect();
+            let finding = Finding { point: point.key.clone(), kind, at: now, start, grown: false, historic: false, evidence };
+            self.found(now, finding, out);
+        }
+        self.silence_due = None;
+    }
+
+    /// The effects so far are durable. `batch` is the number they were committed under, None if there was nothing to commit.
+    pub fn committed(&mut self, batch: Option<u64>) {
+        for i in self.uncommitted.drain(..) {
+            self.counts.stored += 1;
+            self.sources[i].counts.stored += 1;
+        }
+        self.pending.clear();
+        if let Some(b) = batch {
+            self.batch = b + 1;
+        }
+    }
+
+    /// Everything that a fold over all commits so far would give. Only right when nothing is pending.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let named = self.topology.points.iter().zip(&self.points).map(|(p, m)| (p.key.clone(), m.clone()));
+        let retired = self.retired.iter().map(|(k, m)| (k.clone(), m.clone()));
+        let memory = |s: &Source| Some((s.known.as_ref()?.source, SourceMemory { last: s.last, recent: s.recent.clone() }));
+        Checkpoint {
+            form: CHECKPOINT_FORM,
+            batch: self.batch - 1,
+            points: named.chain(retired).collect(),
+            sources: self.sources.iter().filter_map(memory).collect(),
+            book: self.book.clone(),
+        }
+    }
+
+    /// What others may see. Make it after a commit: nobody may hear of what is not durable.
+    pub fn snapshot(&self, now: Ts) -> Snapshot {
+        let mut incidents: Vec<_> = self.book.incidents().to_vec();
+        incidents.reverse();
+        Snapshot {
+            at: now,
+            points: self.topology.point_ixs().map(|p| self.point_state(p)).collect(),
+            sources: self.sources.iter().map(|s| self.source_state(s)).collect(),
+            incidents,
+            counts: self.counts.clone(),
+            last_event: self.book.last_event(),
+        }
+    }
+
+    fn point_state(&self, p: PointIx) -> PointState {
+        let memory = &self.points[p.0 as usize];
+        let key = &self.topology.point(p).key;
+        PointState {
+            point: p,
+            id: self.identity(IdentityKind::Point, key).unwrap_or_else(|| key.as_str().into()),
+            last: memory.ledger.last(),
+            flow: memory.ledger.flow(),
+            month: memory.monthly.used(),
+            steps: memory.ledger.steps,
+            silent: self.book.is_open(key, SILENT),
+        }
+    }
+
+    fn source_state(&self, s: &Source) -> SourceState {
+        SourceState {
+            source: s.known.as_ref().map(|k| k.source),
+            topic: s.topic.clone(),
+            feed: s.feed.map(|f| self.topology.feed(f).name.as_str().into()),
+            columns: s.columns.clone(),
+            points: s.readers.iter().map(|(_, p)| *p).collect(),
+            last_ts: s.last.map(|(ts, _)| ts),
+            counts: s.counts.clone(),
+            last_bad: s.last_bad.clone(),
+        }
+    }
+
+    fn identity(&self, kind: IdentityKind, key: &str) -> Option<Arc<str>> {
+        self.identities.get(&(kind, Arc::from(key))).cloned()
+    }
+
+    fn reading(&mut self, now: Ts, r: &Reading, past: &mut Past<'_>, out: &mut Effects) -> Result<Outcome, PastUnavailable> {
+        let Some(at) = self.source_of(&r.topic) else {
+            self.counts.received += 1;
+            return Ok(self.rejected(None, Reject::Sources { limit: MAX_SOURCES }));
+        };
+        let place = self.placed(at, r, past)?;
+        self.counts.received += 1;
+        self.sources[at].counts.received += 1;
+        match place {
+            Place::Free(row) => {
+                self.store(now, at, row, out);
+                Ok(Outcome::Stored)
+            }
+            Place::Repeated => {
+                self.counts.duplicate += 1;
+                self.sources[at].counts.duplicate += 1;
+                Ok(Outcome::Duplicate)
+            }
+            Place::Refused(reason) => {
+                self.sources[at].last_bad = Some(BadPayload { received: r.received, reason: reason.clone(), excerpt: String::new() });
+                Ok(self.rejected(Some(at), reason))
+            }
+        }
+    }
+
+    /// Where a reading belongs. Changes nothing that counts if the past cannot be read.
+    fn placed(&mut self, at: usize, r: &Reading, past: &mut Past<'_>) -> Result<Place, PastUnavailable> {
+        if self.sources[at].is_unbound(r.feed) && !self.bind(at, r.feed) {
+            return Ok(Place::Refused(Reject::Columns { limit: MAX_COLUMNS }));
+        }
+        let source = &self.sources[at];
+        let values = source.stored_values(&r.values);
+        let mut flags = if r.clock_sure { Flags::NONE } else { Flags::CLOCK_UNSURE };
+        if let Some(ts) = r.ts {
+            if !r.clock_sure && ts - r.received > AHEAD {
+                flags = flags | Flags::AHEAD;
+            }
+            return Ok(match self.stored(source, ts, past)? {
+                None => Place::Free(NewRow { ts, values, flags }),
+                Some(v) if v == values => Place::Repeated,
+                Some(v) => Place::Refused(Reject::Conflict { ts, stored: numbers(&v), got: numbers(&values) }),
+            });
+        }
+        let mut ts = r.received;
+        while self.stored(source, ts, past)?.is_some() {
+            ts = ts + Ms(1);
+        }
+        if self.sources[at].recent.is_repetition(&values) {
+            return Ok(Place::Repeated);
+        }
+        Ok(Place::Free(NewRow { ts, values, flags: flags | Flags::ARRIVAL_TIME }))
+    }
+
+    /// What stands at `ts`, committed or pending.
+    fn stored(&self, source: &Source, ts: Ts, past: &mut Past<'_>) -> Result<Option<Values>, PastUnavailable> {
+        let (Some(known), Some((last, values))) = (&source.known, source.last) else { return Ok(None) };
+        if ts > last {
+            return Ok(None);
+        }
+        if ts == last {
+            return Ok(Some(values));
+        }
+        match self.pending.get(&(known.source, ts)) {
+            Some(v) => Ok(Some(*v)),
+            None => past(known.source, ts),
+        }
+    }
+
+    fn store(&mut self, now: Ts, at: usize, new: NewRow, out: &mut Effects) {
+        let source = self.known_source(now, at, out);
+        let row = Row { ts: new.ts, source, values: new.values, flags: new.flags };
+        out.list.push(Effect::Append(row));
+        self.pending.insert((source, row.ts), row.values);
+        self.uncommitted.push(at);
+        self.apply(at, &row, now);
+        for finding in std::mem::take(&mut self.said) {
+            self.found(now, finding, out);
+        }
+        self.end_silences(now, at, out);
+    }
+
+    /// The source's number, given now if this is its first row; its record is written when it is new or has new columns.
+    fn known_source(&mut self, now: Ts, at: usize, out: &mut Effects) -> SourceId {
+        let next = self.by_id.len() as u32 + 1;
+        let gateway = &self.topology.gateway;
+        let s = &mut self.sources[at];
+        let known = s.known.get_or_insert_with(|| {
+            s.record_due = true;
+            Known { source: SourceId(next), id: global_id(gateway, "source", u64::from(next), now) }
+        });
+        if s.record_due {
+            s.record_due = false;
+            self.by_id.insert(known.source, at);
+            let record = SourceRecord { source: known.source, id: known.id.clone(), topic: s.topic.clone(), columns: s.columns.to_vec() };
+            out.list.push(Effect::Source(record));
+        }
+        known.source
+    }
+
+    /// What a row, new or folded, does to the memory of its source and of the points that read it. Rules speak into `said`.
+    fn apply(&mut self, at: usize, row: &Row, now: Ts) {
+        let s = &mut self.sources[at];
+        if s.last.is_none_or(|(last, _)| row.ts > last) {
+            s.last = Some((row.ts, row.values));
+        }
+        if row.flags.contains(Flags::ARRIVAL_TIME) {
+            s.recent.push(self.batch, row.values);
+        }
+        if row.flags.contains(Flags::AHEAD) {
+            return;
+        }
+        for (column, p) in &s.readers {
+            if let Some(value) = row.values.get(*column) {
+                let point = self.topology.point(*p);
+                let quantity = s.columns[*column].quantity;
+                self.points[p.0 as usize].value(point, Value { quantity, ts: row.ts, value }, now, &self.topology.tz, &mut self.said);
+            }
+        }
+    }
+
+    fn refused(&mut self, r: &Refused) -> Outcome {
+        self.counts.received += 1;
+        let at = self.source_of(&r.topic);
+        if let Some(at) = at {
+            let s = &mut self.sources[at];
+            s.counts.received += 1;
+            s.feed = s.feed.or(r.feed);
+            s.last_bad = Some(BadPayload { received: r.received, reason: r.reason.clone(), excerpt: r.excerpt.clone() });
+        }
+        self.rejected(at, r.reason.clone())
+    }
+
+    fn rejected(&mut self, at: Option<usize>, reason: Reject) -> Outcome {
+        self.counts.rejected[reason.index()] += 1;
+        if let Some(at) = at {
+            self.sources[at].counts.rejected[reason.index()] += 1;
+        }
+        Outcome::Rejected(reason)
+    }
+
+    /// Position of the source of this topic, made if it is new; None if there are too many.
+    fn source_of(&mut self, topic: &Arc<str>) -> Option<usize> {
+        match self.by_topic.get(topic) {
+            Some(at) => Some(*at),
+            None if self.sources.len() >= MAX_SOURCES => None,
+            None => Some(self.add_source(Source::new(topic.clone()))),
+        }
+    }
+
+    fn add_source(&mut self, mut s: Source) -> usize {
+        let at = self.sources.len();
+        self.by_topic.insert(s.topic.clone(), at);
+        if let Some(k) = &s.known {
+            self.by_id.insert(k.source, at);
+        }
+        s.find_readers(self.readers_of_topic.get(&*s.topic).map_or(&[], Vec::as_slice), &self.topology);
+        self.sources.push(s);
+        at
+    }
+
+    /// False if the feed's columns have no room beside those that the store knows of this source.
+    fn bind(&mut self, at: usize, feed: FeedIx) -> bool {
+        let s = &mut self.sources[at];
+        let Some(added) = s.bind(feed, self.topology.feed(feed)) else { return false };
+        s.record_due |= added;
+        s.find_readers(self.readers_of_topic.get(&*s.topic).map_or(&[], Vec::as_slice), &self.topology);
+        true
+    }
+
+    fn found(&mut self, now: Ts, finding: Finding, out: &mut Effects) {
+        out.urgent |= finding.kind.cause() == Cause::Leak && !finding.historic;
+        let events = self.book.found(now, finding, &self.topology);
+        self.emit(events, out);
+    }
+
+    fn emit(&mut self, events: Vec<Event>, out: &mut Effects) {
+        for event in events {
+            self.book.apply(&event);
+            out.list.push(Effect::Event(event));
+        }
+        self.silent.clear();
+    }
+
+    /// Points for which a silence is open; found again after every event, since events are rare.
+    fn silent(&mut self, p: PointIx) -> bool {
+        if self.silent.is_empty() {
+            self.silent = self.topology.points.iter().map(|p| self.book.is_open(&p.key, SILENT)).collect();
+        }
+        self.silent.get(p.0 as usize).copied().unwrap_or(false)
+    }
+
+    /// The points that read this source have been heard: a silence of theirs is over.
+    fn end_silences(&mut self, now: Ts, at: usize, out: &mut Effects) {
+        for i in 0..self.sources[at].readers.len() {
+            let (_, p) = self.sources[at].readers[i];
+            let Some(limit) = self.topology.point(p).limits.silent_after else { continue };
+            if self.silent(p) && self.last_heard(p) + limit > now {
+                let events = self.book.cleared(now, &self.topology.point(p).key, SILENT);
+                self.emit(events, out);
+                self.silence_due = None;
+            }
+        }
+    }
+
+    fn silence_deadline(&mut self, p: PointIx, listening: Ts) -> Option<Ts> {
+        let limit = self.topology.point(p).limits.silent_after?;
+        if self.topology.point(p).source.is_none() || self.silent(p) {
+            return None;
+        }
+        Some(silence::deadline(self.last_heard(p), listening, limit))
+    }
+
+    /// The newest reading's time; before the first one, when the config first named the point.
+    fn last_heard(&self, p: PointIx) -> Ts {
+        self.points[p.0 as usize]
+            .heard
+            .or_else(|| id_time(&self.identity(IdentityKind::Point, &self.topology.point(p).key)?))
+            .unwrap_or_default()
+    }
 }
 
-/// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommandError {
-    UnknownIncident,
-    /// Somebody took it on before: who.
-    AlreadyAccepted {
-        by: String,
-    },
-    AlreadyClosed,
-    /// A name or a reason is missing or too long; the field's name.
-    BadField {
-        field: &'static str,
-        limit: usize,
-    },
+/// Where a reading belongs: at a free instant, on a stored equal, or nowhere.
+enum Place {
+    Free(NewRow),
+    Repeated,
+    Refused(Reject),
 }
 
-/// What must become durable before anybody hears of it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    Source(SourceRecord),
-    Identity(IdentityRecord),
-    Append(Row),
-    Event(Event),
+struct NewRow {
+    ts: Ts,
+    values: Values,
+    flags: Flags,
 }
 
-/// A source that was heard for the first time, or whose columns grew.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceRecord {
-    pub source: SourceId,
-    /// Global id: `<gateway>.<ULID>`.
-    pub id: Arc<str>,
-    pub topic: Arc<str>,
-    pub columns: Vec<Column>,
+fn numbers(v: &Values) -> Vec<i64> {
+    v.iter().map(|(_, n)| n).collect()
 }
 
-/// A global id given to a place, a metering point or a meter when it is first seen in the config.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IdentityRecord {
-    /// `place`, `point` or `meter`.
-    pub kind: IdentityKind,
-    /// The config's key; for a meter its serial number.
-    pub key: Arc<str>,
-    /// Global id: `<gateway>.<ULID>`.
-    pub id: Arc<str>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IdentityKind {
-    Place,
-    Point,
-    Meter,
+fn text(field: &'static str, s: String, limit: usize) -> Result<String, CommandError> {
+    let trimmed = s.trim();
+    if trimmed.is_empty() || trimmed.chars().count() > limit {
+        return Err(CommandError::BadField { field, limit });
+    }
+    Ok(trimmed.to_owned())
 }

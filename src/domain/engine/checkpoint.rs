@@ -1,0 +1,30 @@
+//! The durable part of the engine's state as one value: a fold's shortcut, never the truth.
+
+use super::point::PointMemory;
+use super::source::Recent;
+use crate::domain::incident::Book;
+use crate::domain::reading::{SourceId, Values};
+use crate::domain::time::Ts;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Form of [`Checkpoint`]. A checkpoint of another form is not read: the state is folded from the readings instead.
+pub const CHECKPOINT_FORM: u32 = 1;
+
+/// All that a fold over every commit up to `batch` would give.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub form: u32,
+    /// The last batch that is in it.
+    pub batch: u64,
+    /// By key; also of points that the config no longer names, should they come back.
+    pub points: BTreeMap<String, PointMemory>,
+    pub sources: BTreeMap<SourceId, SourceMemory>,
+    pub book: Book,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceMemory {
+    pub last: Option<(Ts, Values)>,
+    pub recent: Recent,
+}

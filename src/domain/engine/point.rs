@@ -1,0 +1,99 @@
+//! One metering point at work: its ledger and its rules.
+
+use crate::domain::detect::hourly::Hourly;
+use crate::domain::detect::monthly::Monthly;
+use crate::domain::detect::{HISTORIC_AFTER, Passage, Said};
+use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
+use crate::domain::meter::{Ledger, Step};
+use crate::domain::time::{Ms, Ts};
+use crate::domain::topology::Point;
+use crate::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+/// What is remembered of a point. Changes by readings alone; a checkpoint holds it whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointMemory {
+    /// Serial number of the meter that the ledger speaks of.
+    pub serial: Option<String>,
+    /// Newest time stamp of a value, believed or not.
+    pub heard: Option<Ts>,
+    pub ledger: Ledger,
+    pub hourly: Hourly,
+    pub monthly: Monthly,
+}
+
+/// One value of a point's column, in the quantity's smallest unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Value {
+    pub quantity: Quantity,
+    pub ts: Ts,
+    pub value: i64,
+}
+
+impl PointMemory {
+    pub fn new(point: &Point) -> PointMemory {
+        PointMemory { serial: point.meter.serial.clone(), ..PointMemory::default() }
+    }
+
+    /// Takes on what the config now says: another serial number is another meter, whose register begins anew.
+    pub fn configured(&mut self, point: &Point) {
+        if self.serial != point.meter.serial {
+            self.serial.clone_from(&point.meter.serial);
+            self.ledger.replace_meter();
+        }
+    }
+
+    /// Takes one value of the point's column; puts what its rules say into `said`.
+    pub fn value(&mut self, point: &Point, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
+        self.heard = self.heard.max(Some(v.ts));
+        let register = match (v.quantity, point.meter.mean_flow_over) {
+            (Quantity::Flow, Some(span)) => return self.mean_flow(point, v.ts, span, MillilitresPerHour(v.value), now, tz, said),
+            (Quantity::Pulses, _) => Millilitres(v.value.saturating_mul(point.meter.pulse_weight.0)),
+            _ => Millilitres(v.value),
+        };
+        self.register(point, Mark { ts: v.ts, register }, now, tz, said);
+    }
+
+    /// A mean flow over the span that begins at `ts` is known at its end: a register that rose by that much.
+    fn mean_flow(&mut self, point: &Point, ts: Ts, span: Ms, flow: MillilitresPerHour, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
+        let before = self.ledger.last().map_or(Millilitres::ZERO, |m| m.register);
+        if self.ledger.last().is_none() {
+            self.register(point, Mark { ts, register: before }, now, tz, said);
+        }
+        self.register(point, Mark { ts: ts + span, register: before + flow.over(span.0) }, now, tz, said);
+    }
+
+    fn register(&mut self, point: &Point, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
+        let passage = match self.ledger.step(&point.meter, mark) {
+            Step::First | Step::Held | Step::Late => return,
+            Step::Passed { from, to, volume, .. } => Passage { from, to, volume },
+            Step::Restarted { fell, before, after, to, volume } => {
+                let kind = if fell {
+                    FindingKind::MeterReset { before, after }
+                } else {
+                    FindingKind::MeterJump { before, after, max_flow: point.meter.max_flow }
+                };
+                let start = StartRange { earliest: before.ts, latest: after.ts };
+                let evidence = vec![before, after, to];
+                said.push(finding(point, Said { kind, start, grown: false, evidence }, mark.ts, now));
+                Passage { from: after, to, volume }
+            }
+        };
+        let hourly = self.hourly.passed(passage, point.limits.per_hour);
+        let monthly = self.monthly.passed(passage, point.limits.per_month, tz);
+        said.extend(hourly.into_iter().chain(monthly).map(|s| finding(point, s, passage.to.ts, now)));
+    }
+}
+
+fn finding(point: &Point, said: Said, at: Ts, now: Ts) -> Finding {
+    Finding {
+        point: point.key.clone(),
+        kind: said.kind,
+        at,
+        start: said.start,
+        grown: said.grown,
+        historic: now - at > HISTORIC_AFTER,
+        evidence: said.evidence,
+    }
+}

@@ -1,0 +1,154 @@
+//! One source at work: its place in the store, its columns, its counters, what it sent last.
+
+use super::message::SourceRecord;
+use super::snapshot::BadPayload;
+use crate::domain::reading::{Counts, SourceId, Values};
+use crate::domain::time::Ts;
+use crate::domain::topology::{Column, Feed, FeedIx, MAX_COLUMNS, PointIx, Topology};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What the store knows of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub source: SourceId,
+    pub id: Arc<str>,
+}
+
+/// A source of messages.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub topic: Arc<str>,
+    /// None until its first message was taken on.
+    pub known: Option<Known>,
+    pub feed: Option<FeedIx>,
+    /// As they stand in the store: a config may have named others before.
+    pub columns: Arc<[Column]>,
+    /// Stored column of each of the feed's columns; None until the first message of this process.
+    map: Option<Vec<u8>>,
+    /// (stored column, point that reads it)
+    pub readers: Vec<(usize, PointIx)>,
+    /// Newest row.
+    pub last: Option<(Ts, Values)>,
+    /// For payloads without a time of their own.
+    pub recent: Recent,
+    pub counts: Counts,
+    pub last_bad: Option<BadPayload>,
+    /// Its record must be written (again) with its next row.
+    pub record_due: bool,
+}
+
+impl Source {
+    pub fn new(topic: Arc<str>) -> Source {
+        Source {
+            topic,
+            known: None,
+            feed: None,
+            columns: Arc::from([]),
+            map: None,
+            readers: vec![],
+            last: None,
+            recent: Recent::default(),
+            counts: Counts::default(),
+            last_bad: None,
+            record_due: false,
+        }
+    }
+
+    pub fn from_record(r: &SourceRecord) -> Source {
+        let mut s = Source::new(r.topic.clone());
+        s.known = Some(Known { source: r.source, id: r.id.clone() });
+        s.columns = r.columns.as_slice().into();
+        s
+    }
+
+    /// True if [`Source::bind`] must be asked before the next row of `feed`.
+    pub fn is_unbound(&self, feed: FeedIx) -> bool {
+        self.map.is_none() || self.feed != Some(feed)
+    }
+
+    /// Finds the stored column of each of the feed's columns, adding those that are new. True if columns were added. None,
+    /// changing nothing, if there is no room for them.
+    pub fn bind(&mut self, ix: FeedIx, feed: &Feed) -> Option<bool> {
+        let mut columns = self.columns.to_vec();
+        let mut map = vec![];
+        for c in &feed.columns {
+            let at = columns.iter().position(|known| known == c).unwrap_or_else(|| {
+                columns.push(c.clone());
+                columns.len() - 1
+            });
+            map.push(u8::try_from(at).ok()?);
+        }
+        if columns.len() > MAX_COLUMNS {
+            return None;
+        }
+        let added = columns.len() > self.columns.len();
+        self.columns = columns.into();
+        self.feed = Some(ix);
+        self.map = Some(map);
+        Some(added)
+    }
+
+    /// Finds the stored columns that `points` read. Needs no message: the config says which feed serves the topic.
+    pub fn find_readers(&mut self, points: &[PointIx], topology: &Topology) {
+        self.readers = points
+            .iter()
+            .filter_map(|p| topology.point(*p).source.as_ref().map(|b| (*p, b)))
+            .filter_map(|(p, b)| {
+                let wanted = topology.feed(b.feed).columns.get(usize::from(b.column))?;
+                let at = self.columns.iter().position(|c| c == wanted)?;
+                Some((at, p))
+            })
+            .collect();
+    }
+
+    /// The feed's values at their stored columns.
+    pub fn stored_values(&self, values: &Values) -> Values {
+        let Some(map) = &self.map else { return *values };
+        let mut out = Values::NONE;
+        for (i, v) in values.iter() {
+            if let Some(at) = map.get(i) {
+                out.set(usize::from(*at), v);
+            }
+        }
+        out
+    }
+}
+
+/// What a source without time stamps sent in the last two batches, so that what the broker sends again after a reconnect can be
+/// told from new readings: by equality with what had perhaps not been acknowledged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent {
+    sent: Vec<(u64, Values)>,
+    /// After a reconnect: not yet seen again.
+    #[serde(skip)]
+    awaited: Vec<Values>,
+}
+
+impl Recent {
+    /// Remembers a row of batch `batch`; rows of batches before the last are forgotten.
+    pub fn push(&mut self, batch: u64, values: Values) {
+        self.sent.retain(|(b, _)| b + 1 >= batch);
+        self.sent.push((batch, values));
+    }
+
+    /// A connection was made while `batch` is the open batch.
+    pub fn reconnected(&mut self, batch: u64) {
+        self.awaited = self.sent.iter().filter(|(b, _)| b + 1 >= batch).map(|(_, v)| *v).collect();
+    }
+
+    /// True if these values are one of those that may come again. The broker keeps the order: the first that is none of them
+    /// ends the repetition.
+    pub fn is_repetition(&mut self, values: &Values) -> bool {
+        match self.awaited.iter().position(|v| v == values) {
+            Some(i) => {
+                self.awaited.drain(..=i);
+                true
+            }
+            None => {
+                self.awaited.clear();
+                false
+            }
+        }
+    }
+}

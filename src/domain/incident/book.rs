@@ -1,0 +1,122 @@
+//! All incidents: decides what a finding or a command means for them, and folds the events that come of it.
+//!
+//! Deciding and folding are two steps on purpose: the same fold serves live events and those read back at start.
+
+use super::{Change, Closer, Event, Incident, IncidentState};
+use crate::domain::finding::{Cause, Finding};
+use crate::domain::id::global_id;
+use crate::domain::time::Ts;
+use crate::domain::topology::Topology;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How many closed incidents stay in memory; the store keeps them all.
+const CLOSED_KEPT: usize = 200;
+
+/// Open incidents and the most recently closed, in order of opening.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Book {
+    incidents: Vec<Arc<Incident>>,
+    last_event: u64,
+}
+
+impl Book {
+    /// In order of opening.
+    pub fn incidents(&self) -> &[Arc<Incident>] {
+        &self.incidents
+    }
+
+    /// Sequence number of the newest event; 0 before the first.
+    pub fn last_event(&self) -> u64 {
+        self.last_event
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Arc<Incident>> {
+        self.incidents.iter().find(|i| &*i.id == id)
+    }
+
+    /// True if an open incident holds an uncleared finding of this rule about this point.
+    pub fn is_open(&self, point: &str, code: &str) -> bool {
+        self.open_with(point, code).is_some()
+    }
+
+    fn open_with(&self, point: &str, code: &str) -> Option<&Arc<Incident>> {
+        self.incidents.iter().find(|i| {
+            i.state != IncidentState::Closed
+                && i.findings.iter().any(|f| f.cleared.is_none() && f.finding.point == point && f.finding.kind.code() == code)
+        })
+    }
+
+    /// The events that a new finding causes: it joins an open incident or opens one.
+    ///
+    /// It joins where the same rule already speaks of the same point, or where the cause is of the same class, the starts can be
+    /// the same moment, and every place lies on one path with its own: two flats under one bulk meter are two leaks.
+    pub fn found(&self, at: Ts, finding: Finding, topology: &Topology) -> Vec<Event> {
+        let cause = finding.kind.cause();
+        let joined = self
+            .open_with(&finding.point, finding.kind.code())
+            .or_else(|| self.incidents.iter().find(|i| joins(i, cause, &finding, topology)))
+            .map(|i| i.id.clone());
+        let mut events = vec![];
+        let mut seq = self.last_event;
+        let incident = joined.unwrap_or_else(|| {
+            seq += 1;
+            let id = global_id(&topology.gateway, "incident", seq, at);
+            events.push(Event { seq, at, incident: id.clone(), change: Change::Opened { cause } });
+            id
+        });
+        events.push(Event { seq: seq + 1, at, incident, change: Change::Found { finding } });
+        events
+    }
+
+    /// The events caused by a rule's finding being over, by its own proof: the finding is cleared, and the incident closes when
+    /// nothing else keeps it open.
+    pub fn cleared(&self, at: Ts, point: &str, code: &str) -> Vec<Event> {
+        let Some(i) = self.open_with(point, code) else { return vec![] };
+        let seq = self.last_event + 1;
+        let change = Change::Cleared { point: point.to_owned(), code: code.to_owned() };
+        let mut events = vec![Event { seq, at, incident: i.id.clone(), change }];
+        if i.findings.iter().all(|f| f.cleared.is_some() || (f.finding.point == point && f.finding.kind.code() == code)) {
+            let change = Change::Closed { by: Closer::Meter, reason: code.to_owned() };
+            events.push(Event { seq: seq + 1, at, incident: i.id.clone(), change });
+        }
+        events
+    }
+
+    /// Folds one event. Unknown incidents (dropped from memory long ago) change nothing but the sequence number.
+    pub fn apply(&mut self, event: &Event) {
+        self.last_event = event.seq;
+        if let Change::Opened { cause } = event.change {
+            self.incidents.push(Arc::new(Incident::opened(event, cause)));
+            return;
+        }
+        if let Some(i) = self.incidents.iter_mut().rev().find(|i| i.id == event.incident) {
+            Arc::make_mut(i).apply(event);
+        }
+        if matches!(event.change, Change::Closed { .. }) {
+            self.forget_oldest_closed();
+        }
+    }
+
+    fn forget_oldest_closed(&mut self) {
+        let closed = self.incidents.iter().filter(|i| i.state == IncidentState::Closed).count();
+        if closed > CLOSED_KEPT
+            && let Some(oldest) = self.incidents.iter().position(|i| i.state == IncidentState::Closed)
+        {
+            self.incidents.remove(oldest);
+        }
+    }
+}
+
+fn joins(i: &Incident, cause: Cause, finding: &Finding, topology: &Topology) -> bool {
+    if i.state == IncidentState::Closed || i.cause != cause || i.historic != finding.historic || !i.start.overlaps(finding.start) {
+        return false;
+    }
+    let place = |key: &str| topology.point_by_key(key).map(|ix| topology.point(ix).place);
+    let Some(here) = place(&finding.point) else { return false };
+    // A point that is no longer in the config has no place; it can join nothing.
+    i.points.iter().all(|p| place(p).is_some_and(|there| topology.on_one_path(here, there)))
+}
+
+#[cfg(test)]
+mod tests;
