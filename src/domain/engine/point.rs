@@ -48,20 +48,24 @@ impl PointMemory {
     pub fn value(&mut self, point: &Point, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
         self.heard = self.heard.max(Some(v.ts));
         let register = match (v.quantity, point.meter.mean_flow_over) {
-            (Quantity::Flow, Some(span)) => return self.mean_flow(point, v.ts, span, MillilitresPerHour(v.value), now, tz, said),
+            (Quantity::Flow, Some(span)) => {
+                let mark = self.after_mean_flow(v, span);
+                return self.register(point, mark, now, tz, said);
+            }
             (Quantity::Pulses, _) => Millilitres(v.value.saturating_mul(point.meter.pulse_weight.0)),
             _ => Millilitres(v.value),
         };
         self.register(point, Mark { ts: v.ts, register }, now, tz, said);
     }
 
-    /// A mean flow over the span that begins at `ts` is known at its end: a register that rose by that much.
-    fn mean_flow(&mut self, point: &Point, ts: Ts, span: Ms, flow: MillilitresPerHour, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
-        let before = self.ledger.last().map_or(Millilitres::ZERO, |m| m.register);
-        if self.ledger.last().is_none() {
-            self.register(point, Mark { ts, register: before }, now, tz, said);
-        }
-        self.register(point, Mark { ts: ts + span, register: before + flow.over(span.0) }, now, tz, said);
+    /// A mean flow over the span that begins at the value's time is known at its end: as a register that rose by that much.
+    fn after_mean_flow(&mut self, v: Value, span: Ms) -> Mark {
+        let before = self.ledger.last().unwrap_or_else(|| {
+            let zero = Mark { ts: v.ts, register: Millilitres::ZERO };
+            self.ledger.begin_at(zero);
+            zero
+        });
+        Mark { ts: v.ts + span, register: before.register + MillilitresPerHour(v.value).over(span.0) }
     }
 
     fn register(&mut self, point: &Point, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
