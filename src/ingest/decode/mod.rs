@@ -12,6 +12,8 @@ mod json;
 mod number;
 mod plain;
 mod pointer;
+#[cfg(test)]
+mod properties;
 mod stamp;
 #[cfg(test)]
 mod tests;
