@@ -144,6 +144,46 @@ fn the_reference_is_understood() {
 }
 
 #[test]
+fn the_demo_is_understood() {
+    let c = good(&text(&shipped("demo.toml")));
+    let t = &c.topology;
+    let of = |kind| t.points.iter().filter(|p| p.kind == kind).count();
+    assert_eq!((of(PointKind::Bulk), of(PointKind::Sub), of(PointKind::MakeUp)), (3, 12, 1));
+    let topic = |id| t.point(t.point_by_key(id).unwrap()).source.as_ref().map(|b| b.topic.as_str());
+    assert_eq!((topic("b15-bulk"), topic("h2-bulk")), (Some("meters/b15/state"), Some("water/h2/main")));
+    assert_eq!(c.store.path, Path::new("target/demo/heyun.db"));
+    assert_eq!(c.mqtt.unwrap().port, 18830);
+}
+
+#[test]
+fn the_least_config_has_the_defaults() {
+    let c = good(&text(&shipped("minimal.toml")));
+    let p = &c.topology.points[0];
+    assert_eq!((p.limits.per_hour, p.limits.per_month), (None, Some(Millilitres::tonnes(1_000))));
+    assert_eq!(p.limits.silent_after.map(|d| d.0), Some(86_400_000));
+    assert_eq!((p.boundary, p.responsible, p.price_milliyuan_per_tonne), (Boundary::Settlement, Responsible::Owners, None));
+    assert_eq!((p.meter.pulse_weight, p.meter.rollover_at), (Millilitres::litres(1), None));
+    assert_eq!((c.store.path.to_str(), c.store.linger.0), (Some("/var/lib/heyun/heyun.db"), 5_000));
+    assert_eq!(c.web.listen.to_string(), "127.0.0.1:8480");
+    assert_eq!(p.source.as_ref().unwrap().topic, "water/b15/main");
+}
+
+#[test]
+fn false_switches_a_limit_off() {
+    let all = "limits = { litres_per_hour = false, tonnes_per_month = false, silent_after = false }";
+    let c = good(&text(&shipped("minimal.toml")).replace("at = \"b15\"", &format!("at = \"b15\"\n{all}")));
+    assert_eq!(c.topology.points[0].limits, Default::default());
+}
+
+#[test]
+fn numbers_are_taken_as_they_are_written() {
+    let price = |water: &str| {
+        good(&format!("{}\n[prices]\nwater = {water}", text(&shipped("minimal.toml")))).topology.points[0].price_milliyuan_per_tonne
+    };
+    assert_eq!((price("3.6"), price("\"3.605\""), price("4"), price("1_0.0")), (Some(3_600), Some(3_605), Some(4_000), Some(10_000)));
+}
+
+#[test]
 fn a_hundred_and_fifty_meters_need_no_hundred_and_fifty_blocks() {
     let line = |i| format!(r#"{{ id = "m{i}", kind = "sub", at = "h{i}", device = "d{i}" }},"#);
     let home = |i| format!(r#"{{ id = "h{i}", name = "{i}", building = "b" }},"#);
@@ -193,8 +233,32 @@ fn mutilated() -> impl Strategy<Value = String> {
     let reference = text(&shipped("heyun.toml"));
     let boundaries: Vec<usize> = reference.char_indices().map(|(i, _)| i).collect();
     let piece = prop::sample::select(vec![
-        "", "\"", "= ", "\n", "[", "]]", "{", "}", "false", "0", "-1", "1e999", "99999999999999999999", "\"\"", "\"x\"", "nan", "[[meters]]\n",
-        "[mqtt]\n", "#", "0x", "2010-01-01", "\"\"\"", "，", "“", "\u{0}", "a.b.c = 1\n",
+        "",
+        "\"",
+        "= ",
+        "\n",
+        "[",
+        "]]",
+        "{",
+        "}",
+        "false",
+        "0",
+        "-1",
+        "1e999",
+        "99999999999999999999",
+        "\"\"",
+        "\"x\"",
+        "nan",
+        "[[meters]]\n",
+        "[mqtt]\n",
+        "#",
+        "0x",
+        "2010-01-01",
+        "\"\"\"",
+        "，",
+        "“",
+        "\u{0}",
+        "a.b.c = 1\n",
     ]);
     (prop::sample::select(boundaries), 0usize..30, piece).prop_map(move |(at, len, piece)| {
         let end = reference[at..].char_indices().nth(len).map_or(reference.len(), |(i, _)| at + i);

@@ -96,11 +96,11 @@ fn topic<'f, 'd>(m: &Table<'_>, feeds: &'f [Draft<'d>]) -> Option<(&'f Draft<'d>
     match (m.get("device"), m.get("topic")) {
         (Some(_), Some(topic)) => topic.wrong("the meter has a `device` already", "either device or topic"),
         (Some(device), None) => {
+            let device_name = device.parsed(topics::device)?;
             let feed = match named {
                 Some(feed) => feed,
                 None => the_only_one_with_devices(&device, feeds)?,
             };
-            let device_name = device.parsed(topics::device)?;
             let filter = feed.filter.as_ref()?;
             if !filter.has_device() {
                 let what = format!("the topic {:?} of {:?} has no + for a device", filter.as_str(), feed.name);

@@ -200,7 +200,9 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
     let place_name = head.place.and_then(|p| around.places.get(p)).map(|p| p.name.clone());
     let key = t.get("id").and_then(|f| f.text());
     let name = t.get("name").map_or(place_name, |f| f.text().map(str::to_owned));
-    let (default_boundary, default_responsible, default_flow) = match head.kind? {
+    // Without a kind, the other values are still read, so that what is wrong in them is told as well.
+    let kind = head.kind.unwrap_or(PointKind::Bulk);
+    let (default_boundary, default_responsible, default_flow) = match kind {
         PointKind::Bulk => (Boundary::Settlement, Responsible::Owners, 100_000),
         PointKind::Sub => (Boundary::Assessment, Responsible::Household, 5_000),
         PointKind::MakeUp => (Boundary::Assessment, Responsible::Owners, 10_000),
@@ -210,7 +212,7 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
     let meter = meter(t, MillilitresPerHour::litres(default_flow));
     let shipped = Limits {
         per_hour: None,
-        per_month: (head.kind? == PointKind::Bulk && place_kind == Some(PlaceKind::Building)).then_some(BUILDING_PER_MONTH),
+        per_month: (kind == PointKind::Bulk && place_kind == Some(PlaceKind::Building)).then_some(BUILDING_PER_MONTH),
         silent_after: (!source.is_by_hand()).then_some(SILENT_AFTER),
     };
     let limits = limits(t, shipped, &source, meter.as_ref());
@@ -235,15 +237,16 @@ fn meter(t: &Table<'_>, default_flow: MillilitresPerHour) -> Option<Meter> {
     let serial = t.get("serial").map_or(Some(None), |f| f.text().map(|s| Some(s.to_owned())));
     let volume = |s: &str| measured(s, Quantity::Volume, 100, Unit::CubicMetre, "\"10 L\"").map(Millilitres);
     let pulse_weight = t.get("pulse_weight").map_or(Some(PULSE_WEIGHT), |f| f.parsed(volume));
-    let rollover_at = t.get("digits").map_or(Some(None), |f| rollover_at(&f, pulse_weight?).map(Some));
+    let rollover_at = t.get("digits").map_or(Some(None), |f| rollover_at(&f, pulse_weight).map(Some));
     let flow =
         |s: &str| measured(s, Quantity::Flow, MAX_FLOW_CUBIC_METRES, Unit::CubicMetrePerHour, "\"100 m3/h\"").map(MillilitresPerHour);
     let max_flow = t.get("max_flow").map_or(Some(default_flow), |f| f.parsed(flow));
     Some(Meter { serial: serial?, pulse_weight: pulse_weight?, rollover_at: rollover_at?, max_flow: max_flow?, mean_flow_over: None })
 }
 
-fn rollover_at(f: &Field<'_>, pulse_weight: Millilitres) -> Option<Millilitres> {
+fn rollover_at(f: &Field<'_>, pulse_weight: Option<Millilitres>) -> Option<Millilitres> {
     let digits = f.integer(1..=12)?;
+    let pulse_weight = pulse_weight?;
     let full = 10i64.checked_pow(u32::try_from(digits).ok()?).and_then(|n| n.checked_mul(pulse_weight.0));
     let right = "all digits of the register, also those behind the point: 8 for 00000,000 m³ with a pulse weight of 1 L";
     full.map_or_else(

@@ -19,6 +19,7 @@ mod reader;
 mod store;
 mod subscriptions;
 mod suggest;
+mod syntax;
 mod topics;
 mod values;
 mod web;

@@ -127,6 +127,10 @@ struct Url {
 fn url(s: &str) -> Result<Url, Wrong> {
     let right = "\"mqtt://HOST:1883\", or \"mqtts://HOST:8883\" with TLS";
     let wrong = |what: String| Wrong::new(what, right);
+    if s.contains('@') {
+        let right = "username = \"…\" and password_file = \"…\" beside a URL without them";
+        return Err(Wrong::new("the URL holds a user name or password", right));
+    }
     let (scheme, rest) = s.split_once("://").ok_or_else(|| wrong(format!("{s:?} is not a URL")))?;
     let tls = match scheme {
         "mqtt" => false,
@@ -134,12 +138,6 @@ fn url(s: &str) -> Result<Url, Wrong> {
         other => return Err(wrong(format!("the scheme {other:?} is not spoken here"))),
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
-    if authority.contains('@') {
-        return Err(Wrong::new(
-            "the URL holds a user name or password",
-            "username = \"…\" and password_file = \"…\" beside a URL without them",
-        ));
-    }
     if let Some(i) = authority.find(['/', '?', '#']) {
         return Err(wrong(format!("{:?} behind the host means nothing to a broker", &authority[i..])));
     }
@@ -174,15 +172,16 @@ fn login(t: &Table<'_>) -> Option<Option<Login>> {
     if let (Some(_), Some(second)) = (&file, &env) {
         return second.wrong("`password_file` gives the password already", "one of password_file and password_env");
     }
-    let password = match (&file, &env) {
-        (Some(f), _) => Some(f.text().map(|s| PasswordFrom::File(PathBuf::from(s)))?),
-        (_, Some(f)) => Some(PasswordFrom::Env(f.parsed(variable)?)),
-        _ => None,
-    };
-    match (user, file.or(env)) {
-        (Some(user), _) => Some(Some(Login { username: user.text()?.to_owned(), password })),
-        (None, Some(password)) => password.dangling("a password without a user name", "username = \"…\" as well"),
-        (None, None) => Some(None),
+    if let (None, Some(password)) = (&user, file.as_ref().or(env.as_ref())) {
+        password.dangling::<()>("a password without a user name", "username = \"…\" as well");
+    }
+    let username = user.map(|f| f.text());
+    let file = file.map(|f| f.text().map(|s| PasswordFrom::File(PathBuf::from(s))));
+    let env = env.map(|f| f.parsed(variable).map(PasswordFrom::Env));
+    let password = file.or(env).map_or(Some(None), |p| p.map(Some));
+    match username {
+        Some(username) => Some(Some(Login { username: username?.to_owned(), password: password? })),
+        None => password.map(|_| None),
     }
 }
 
@@ -215,11 +214,11 @@ fn ca_file(t: &Table<'_>, url: Option<&Url>) -> Option<Option<PathBuf>> {
 
 /// What `[[mqtt.subscriptions]]` holds, as far as it can be read.
 pub(super) fn drafts<'d>(t: &Table<'d>) -> Vec<subscriptions::Draft<'d>> {
-    let tables = t.tables("subscriptions", &subscriptions::SUBSCRIPTIONS);
-    if t.get("subscriptions").is_none() {
-        t.need("subscriptions", "[[mqtt.subscriptions]] with name, topic, format and unit: without one, nothing is heard");
+    let right = "[[mqtt.subscriptions]] with name, topic, format and unit: without one, nothing is heard";
+    if let Some(f) = t.need("subscriptions", right).filter(|f| f.is_empty_list()) {
+        f.dangling::<()>("the list is empty", right);
     }
-    subscriptions::drafts(tables)
+    subscriptions::drafts(t.tables("subscriptions", &subscriptions::SUBSCRIPTIONS))
 }
 
 #[cfg(test)]

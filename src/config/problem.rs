@@ -58,37 +58,20 @@ pub(super) fn quote(line: &str, column: usize) -> String {
     format!("{head}{}{tail}", line[start..end].iter().collect::<String>())
 }
 
-/// Hides what stands behind `password =` and before `@` in a URL: problems end in logs, and logs are passed around.
+/// Cuts the line off where a password begins: problems end in logs, and logs are passed around. Rather too much than too little.
 pub(super) fn mask(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(i) = rest.find("password") {
-        let after = i + "password".len();
-        let value = rest[after..].trim_start_matches(['"', '\'', ' ', '\t']);
-        let Some(value) = value.strip_prefix('=') else {
-            out.push_str(&rest[..after]);
-            rest = &rest[after..];
-            continue;
-        };
-        out.push_str(&rest[..after]);
-        out.push_str(" = ***");
-        let value = value.trim_start();
-        rest = match value.chars().next() {
-            Some(q @ ('"' | '\'')) => value[1..].split_once(q).map_or("", |(_, r)| r),
-            _ => value.find([',', '}', ' ']).map_or("", |i| &value[i..]),
-        };
+    for (i, _) in line.match_indices('=') {
+        let key = line[..i].trim_end_matches([' ', '\t', '"', '\'']);
+        let key = key.rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).next().unwrap_or("").to_lowercase();
+        let (value, names_a_file) = (&line[i..], key.ends_with("_file"));
+        let secret = !names_a_file && ["passw", "pwd", "secret", "token"].iter().any(|word| key.contains(word));
+        // user:password@host
+        let login = value.contains('@') && (key == "url" || value.contains("://"));
+        if secret || login {
+            return format!("{}= ***", &line[..i]);
+        }
     }
-    out.push_str(rest);
-    mask_url(&out)
-}
-
-fn mask_url(line: &str) -> String {
-    let Some(start) = line.find("://").map(|i| i + 3) else { return line.to_owned() };
-    let end = line[start..].find(['"', '\'', '/', ' ']).map_or(line.len(), |i| start + i);
-    match line[start..end].rfind('@') {
-        Some(at) => format!("{}***{}", &line[..start], &line[start + at..]),
-        None => line.to_owned(),
-    }
+    line.to_owned()
 }
 
 #[cfg(test)]
@@ -97,11 +80,22 @@ mod tests {
 
     #[test]
     fn secrets_are_not_quoted() {
-        assert_eq!(mask(r#"password = "geheim", x = 1"#), r#"password = ***, x = 1"#);
-        assert_eq!(mask(r#"mqtt = { password='a"b', url = "mqtt://u:p@host" }"#), r#"mqtt = { password = ***, url = "mqtt://***@host" }"#);
-        assert_eq!(mask(r#"password = geheim"#), "password = ***");
-        assert_eq!(mask(r#"password_file = "/etc/x""#), r#"password_file = "/etc/x""#);
-        assert_eq!(mask(r#"url = "mqtt://heyun:a@b@host:1""#), r#"url = "mqtt://***@host:1""#);
+        for line in [
+            r#"password = "geheim", x = 1"#,
+            r#"mqtt = { 'Password'='a"geheim', url = "mqtt://host" }"#,
+            "password = geheim",
+            r#"mqtt.password = """geheim"#,
+            r#"password_env = "geheim""#,
+            r#"url = "mqtt://heyun:ge/hei@m@host:1" # geheim"#,
+            r#"broker = "mqtt://heyun:geheim@host""#,
+            r#"url = "heyun:geheim@host""#,
+        ] {
+            let masked = mask(line);
+            assert!(masked.ends_with("= ***") && !masked.contains("hei"), "{masked}");
+        }
+        for line in [r#"password_file = "/etc/x""#, r#"url = "mqtt://host:1""#, "a = 1"] {
+            assert_eq!(mask(line), line);
+        }
     }
 
     #[test]

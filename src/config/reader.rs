@@ -5,6 +5,7 @@
 
 use super::problem::{Problem, mask, quote};
 use super::suggest;
+use super::syntax;
 use super::values::{Parsed, Wrong};
 use crate::domain::units::Decimal;
 use std::cell::RefCell;
@@ -19,6 +20,13 @@ pub(super) struct Shape {
     pub keys: &'static [&'static str],
     /// Keys that people bring along from other programs, and what to write here instead.
     pub hints: &'static [(&'static str, &'static str)],
+}
+
+impl Shape {
+    /// As it stands between the brackets of a table's header.
+    fn header(&self) -> String {
+        self.path.replace("[]", "")
+    }
 }
 
 /// The text of a config file and the problems found in it so far.
@@ -64,19 +72,12 @@ impl<'d> Doc<'d> {
     }
 
     fn syntax_problem(&self, e: &Error) -> Problem {
-        let at = e.span().map_or(0, |s| s.start);
-        let (what, expected) = e.message().split_once(", expected ").unwrap_or((e.message(), ""));
-        let mut p = problem_at(self.text, &self.line_starts, at, "syntax", Wrong::new(what, ""));
-        p.right = match self.line_text(p.line).chars().find(|c| "“”‘’＂＇，＝［］｛｝【】".contains(*c)) {
-            Some(c) => format!("switch the input method off: `{c}` is a full-width character, TOML wants the plain one"),
-            None if expected.is_empty() => "a line of the form: key = \"text\", key = 12, or [table]".to_owned(),
-            None => format!("here belongs {expected}"),
-        };
+        let start = e.span().map_or(0, |s| s.start);
+        let mut p = problem_at(self.text, &self.line_starts, start, "syntax", syntax::words(e));
+        if let Some(right) = self.text.lines().nth(p.line - 1).and_then(syntax::full_width) {
+            p.right = right;
+        }
         p
-    }
-
-    fn line_text(&self, line: usize) -> &str {
-        self.text.lines().nth(line.saturating_sub(1)).unwrap_or("")
     }
 }
 
@@ -153,7 +154,7 @@ impl<'d> Table<'d> {
         match field.value {
             DeValue::Table(map) => Some(Table::open(self.doc, field.key, field.span, map, shape)),
             _ => {
-                let right = format!("a table: `[{}]`, or {{ … }} on one line", field.key);
+                let right = format!("a table: `[{}]`, or {{ … }} on one line", shape.header());
                 field.wrong_type(&right)
             }
         }
@@ -162,7 +163,7 @@ impl<'d> Table<'d> {
     /// The tables of the list at `key`; none where the file has no such list.
     pub fn tables(&self, key: &'static str, shape: &'static Shape) -> Vec<Table<'d>> {
         let Some(field) = self.get(key) else { return Vec::new() };
-        let right = format!("a list of tables: `[[{}]]` above each, or {} = [ {{ … }}, {{ … }} ]", field.key, key);
+        let right = format!("a list of tables: `[[{}]]` above each, or {key} = [ {{ … }}, {{ … }} ]", shape.header());
         let DeValue::Array(items) = field.value else {
             field.wrong_type::<()>(&right);
             return Vec::new();
@@ -215,14 +216,19 @@ impl<'d> Field<'d> {
 
     /// The value as it is written in the file, secrets masked.
     fn literal(&self) -> String {
-        mask(self.doc.text.get(self.span.clone()).unwrap_or("?"))
+        let written = self.doc.text.get(self.span.clone()).unwrap_or("?");
+        mask(&format!("{} = {written}", self.key)).rsplit_once("= ").map_or_else(String::new, |(_, v)| v.to_owned())
+    }
+
+    pub fn is_empty_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(items) if items.is_empty())
     }
 
     pub fn is_false(&self) -> bool {
         matches!(self.value, DeValue::Boolean(false))
     }
 
-    /// Whether this value stands on the line of an earlier one of the same text: for messages that name the other place.
+    /// For messages that name another place of the file.
     pub fn line(&self) -> usize {
         self.doc.line_starts.partition_point(|s| *s <= self.span.start)
     }
@@ -241,6 +247,11 @@ impl<'d> Field<'d> {
 
     /// A text that `f` understands.
     pub fn parsed<T>(&self, f: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+        if !matches!(self.value, DeValue::String(_)) {
+            // No empty text is right, so asking for one tells what is.
+            let right = f("").err().map_or("a text in quotes".to_owned(), |w| w.right);
+            return self.wrong_type(&right);
+        }
         let text = self.text()?;
         f(text).map_or_else(|w| self.wrong(w.what, w.right), Some)
     }

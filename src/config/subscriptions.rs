@@ -127,13 +127,15 @@ fn draft<'d>(t: &Table<'d>, earlier: &[Draft<'d>]) -> Draft<'d> {
         }
         Some(filter)
     });
-    let format = t
-        .need("format", "format = \"plain\" or \"json\"")
-        .and_then(|f| f.choice(&[("plain", FormatName::Plain), ("json", FormatName::Json)]));
-    let format = format.and_then(|f| match f {
+    const FORMATS: &[(&str, FormatName)] = &[("plain", FormatName::Plain), ("json", FormatName::Json)];
+    let named = t.need("format", "format = \"plain\" or \"json\"").and_then(|f| f.choice(FORMATS));
+    // Without a format the keys tell which one was meant, so that what is wrong in them is told as well.
+    let meant = if ["value", "time", "also"].iter().any(|k| t.get(k).is_some()) { FormatName::Json } else { FormatName::Plain };
+    let format = match named.unwrap_or(meant) {
         FormatName::Plain => plain(t),
         FormatName::Json => json(t),
-    });
+    };
+    let format = named.and(format);
     Draft { topic, name: name.unwrap_or_default(), filter, format }
 }
 

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of the words that would have been right.
 
 /// The most words that are listed where none is near.
-const LISTED: usize = 16;
+const LISTED: usize = 20;
 
 /// The candidate nearest to `word`, if one is near enough to be what was meant.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {

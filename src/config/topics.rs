@@ -66,7 +66,10 @@ pub(super) fn topic(s: &str) -> Parsed<String> {
 
 /// The name of a device: what stands for the `+` of a filter.
 pub(super) fn device(s: &str) -> Parsed<String> {
-    let right = "what stands for the + in the subscription's topic: \"b15\"";
+    let right = "what stands for the + in the subscription's topic: \"b15\"; or false for a meter that is read by hand";
+    if s.is_empty() {
+        return Err(Wrong::new("no device is named", right));
+    }
     match s.chars().find(|c| "/+#".contains(*c)) {
         Some(c) => Err(Wrong::new(format!("{s:?} has a {c} in it, but a device is one level of the topic"), right)),
         None => Ok(s.to_owned()),

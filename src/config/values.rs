@@ -31,7 +31,12 @@ pub(super) fn slug(s: &str) -> Parsed<String> {
         && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !s.starts_with('-')
         && !s.ends_with('-');
-    if good { Ok(s.to_owned()) } else { Err(Wrong::new(format!("{s:?} is not an id"), SLUG)) }
+    if good {
+        return Ok(s.to_owned());
+    }
+    let near = s.to_lowercase().replace(['_', ' ', '.', '/'], "-");
+    let right = if near != s && slug(&near).is_ok() { format!("did you mean {near:?}? An id is {SLUG}") } else { SLUG.to_owned() };
+    Err(Wrong::new(format!("{s:?} is not an id"), right))
 }
 
 /// The name of a column.
