@@ -8,7 +8,7 @@ deb=$1
 list=$(dpkg-deb -c "$deb")
 # wants MODE PATH
 wants() {
-    grep -qE "^$1 root/root .* \./$2\$" <<<"$list" || fail "$deb lacks $2 ($1, root)" "$(grep -F "$2" <<<"$list" || echo "not there at all")"
+    grep -qE "^$1 (root/root|0/0) .* \./$2\$" <<<"$list" || fail "$deb lacks $2 ($1, owned by root)" "$(grep -F "$2" <<<"$list" || echo "not there at all")"
 }
 wants -rwxr-xr-x usr/bin/heyun
 wants -rw-r----- etc/heyun/heyun.toml
