@@ -8,7 +8,7 @@ use super::subscriptions::Draft;
 use super::suggest;
 use super::topics;
 use super::values::noun;
-use crate::domain::topology::{Binding, Column};
+use crate::domain::topology::{FeedIx, Binding, Column};
 use crate::domain::units::Quantity;
 use std::collections::HashMap;
 
@@ -81,9 +81,10 @@ fn source(m: &Table<'_>, feeds: &[Draft<'_>]) -> Source {
     }
     let Some((feed, topic)) = topic(m, feeds) else { return Source::Wrong };
     let Some(columns) = feed.columns() else { return Source::Wrong };
-    match column(m, &feed.name, &columns) {
-        Some(column) => Source::Bound(Binding { topic, column }),
-        None => Source::Wrong,
+    let ix = feeds.iter().position(|f| std::ptr::eq(f, feed)).and_then(|i| u16::try_from(i).ok());
+    match (ix, column(m, &feed.name, &columns)) {
+        (Some(ix), Some(column)) => Source::Bound(Binding { topic, feed: FeedIx(ix), column }),
+        _ => Source::Wrong,
     }
 }
 

@@ -263,14 +263,15 @@ impl Engine {
         }
     }
 
-    /// Everything that a fold over all commits so far would give. Only right when nothing is pending.
-    pub fn checkpoint(&self) -> Checkpoint {
+    /// Everything that a fold over all commits up to `batch` would give: the state as of now, so `batch` is the one that holds the
+    /// newest effects.
+    pub fn checkpoint(&self, batch: u64) -> Checkpoint {
         let named = self.topology.points.iter().zip(&self.points).map(|(p, m)| (p.key.clone(), m.clone()));
         let retired = self.retired.iter().map(|(k, m)| (k.clone(), m.clone()));
         let memory = |s: &Source| Some((s.known.as_ref()?.source, SourceMemory { last: s.last, recent: s.recent.clone() }));
         Checkpoint {
             form: CHECKPOINT_FORM,
-            batch: self.batch - 1,
+            batch,
             points: named.chain(retired).collect(),
             sources: self.sources.iter().filter_map(memory).collect(),
             book: self.book.clone(),
