@@ -88,7 +88,7 @@ fn imports(path: &str, text: &str) -> Vec<String> {
     out
 }
 
-/// The pure part names no package but its own few. `dependencies` are the names in Cargo.toml.
+/// The pure part names no package but its own few. `dependencies` are those that ship: what tests use, tests alone can name.
 fn purity(path: &str, text: &str, dependencies: &[String]) -> Vec<String> {
     let from = room_of(path);
     let Some((_, allowed)) = PURE.iter().find(|(name, _)| *name == from) else { return Vec::new() };
@@ -142,8 +142,9 @@ fn habits(path: &str, text: &str) -> Vec<String> {
             Token::Mark('#') if next(1, "[") && next(2, "ignore") => complain(t, "a test that is ignored is a test that is gone"),
             Token::Word(w) if w == "let" && next(1, "_") && next(2, "=") => {
                 let statement = all[i..].split(|t| t.is(";")).next().unwrap_or_default();
-                let sends = |w: &[At]| w[0].is(".") && w[1].word().is_some_and(|n| n.contains("send")) && w[2].is("(");
-                if statement.windows(3).any(sends) {
+                // An answer to a caller that no longer waits (`reply.send`) is nobody's loss.
+                let sends = |w: &[At]| !w[0].is("reply") && w[1].is(".") && w[2].word().is_some_and(|n| n.contains("send")) && w[3].is("(");
+                if statement.windows(4).any(sends) {
                     complain(t, "what could not be sent is lost unseen: handle it or count it");
                 }
             }
@@ -170,13 +171,13 @@ fn name(path: &str) -> Vec<String> {
     bad.map(|part| format!("{path}: `{part}` says nothing: name it by a noun of the field")).into_iter().collect()
 }
 
-/// The names under every `[…dependencies]` of a Cargo.toml.
-fn dependencies(manifest: &str) -> Vec<String> {
+/// The names under every table of a Cargo.toml that `wanted` picks by its header.
+fn dependencies(manifest: &str, wanted: fn(&str) -> bool) -> Vec<String> {
     let mut inside = false;
     let mut out = Vec::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
-            inside = line.ends_with("dependencies]");
+            inside = wanted(line);
         } else if inside && let Some((name, _)) = line.split_once('=') {
             out.push(name.trim().to_owned());
         }
@@ -184,9 +185,17 @@ fn dependencies(manifest: &str) -> Vec<String> {
     out
 }
 
+fn shipped(header: &str) -> bool {
+    header == "[dependencies]" || (header.starts_with("[target.") && header.ends_with(".dependencies]"))
+}
+
+fn any(header: &str) -> bool {
+    header.ends_with("dependencies]")
+}
+
 /// Every dependency has its row under "Direct dependencies" of the page, and no row outlives its dependency.
 fn explained(manifest: &str, page: &str) -> Vec<String> {
-    let wanted = dependencies(manifest);
+    let wanted = dependencies(manifest, any);
     let section = page.split("\n## ").find(|s| s.starts_with("Direct dependencies")).unwrap_or_default();
     let rows: Vec<&str> = section.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
     let missing = wanted.iter().filter(|d| !rows.contains(&d.as_str())).map(|d| format!("`{d}` has no row: why is it here?"));
@@ -245,7 +254,7 @@ fn modules_import_only_what_the_table_allows() {
 
 #[test]
 fn the_pure_part_names_no_package_of_the_shell() {
-    let dependencies = dependencies(&read("Cargo.toml"));
+    let dependencies = dependencies(&read("Cargo.toml"), shipped);
     none_in(&["src"], |path, text| purity(path, text, &dependencies));
 }
 
@@ -359,6 +368,7 @@ fn bad_habits_are_seen() {
     complains(&habits("src/a.rs", "let _ = self.tx.try_send(x);"), "lost unseen");
     complains(&habits("src/a.rs", "let _ = tx\n    .send(x)\n    .await;"), "lost unseen");
     complains(&habits("src/a.rs", "mod utils;"), "noun of the field");
+    none(&habits("src/a.rs", "let _ = reply.send(answer);"));
     none(&habits("src/a.rs", "let _ = write!(s, \"unsafe todo!() {x}\"); tx.send(x)?; thread::sleep(d); // unsafe"));
     complains(&name("src/web/utils.rs"), "`utils` says nothing");
     complains(&name("tests/common/mod.rs"), "`common` says nothing");
@@ -376,7 +386,8 @@ fn long_files_are_seen() {
 #[test]
 fn a_drifting_dependency_page_is_seen() {
     let manifest = "[package]\nname = \"x\"\n[dependencies]\na = \"1\"\nb-c = { version = \"1\" }\n[dev-dependencies]\nd = \"1\"\n[profile.dev]\nz = 1\n";
-    assert_eq!(dependencies(manifest), ["a", "b-c", "d"]);
+    assert_eq!(dependencies(manifest, any), ["a", "b-c", "d"]);
+    assert_eq!(dependencies(manifest, shipped), ["a", "b-c"]);
     let page = "# Title\n| `nobody` | in another section |\n\n## Direct dependencies\n| `a` | why |\n| `d` | why |\n| `gone` | why |\n";
     let complaints = explained(manifest, page);
     complains(&complaints, "`b-c` has no row");
