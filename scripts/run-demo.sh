@@ -71,7 +71,7 @@ trap 'echo; say "stopping"; exit 0' INT TERM HUP
 start_broker "$broker_config" "$mqtt" "$demo/mosquitto.log"
 say "broker on 127.0.0.1:$mqtt (log: $demo/mosquitto.log)"
 
-setsid setpriv --pdeathsig TERM target/release/heyun run --config "$config" &
+setsid setpriv --pdeathsig TERM "$CARGO_TARGET_DIR/release/heyun" run --config "$config" &
 DAEMON=$!
 for _ in $(seq 200); do
     if port_taken "$http"; then
