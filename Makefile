@@ -31,4 +31,4 @@ fuzz: ## every fuzz target for a minute each (FUZZ_SECONDS=)
 	@scripts/fuzz.sh
 
 clean-demo: ## forget what `make run` stored
-	@rm -rf target/demo && echo "target/demo is gone"
+	@rm -rf target/demo target/demo-* && echo "target/demo is gone"

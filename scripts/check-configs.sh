@@ -6,8 +6,9 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-cargo build --locked --quiet --bin heyun
-heyun=target/debug/heyun
+# The one that the tests were run with: `cargo build` would choose other features for shared packages and build them a second time.
+cargo test --locked --quiet --no-run
+heyun=$CARGO_TARGET_DIR/debug/heyun
 out=target/doc-configs
 rm -rf "$out"
 mkdir -p "$out"

@@ -10,5 +10,7 @@ have cargo-fuzz || fail "cargo-fuzz is missing" "cargo install cargo-fuzz --lock
 for file in fuzz/fuzz_targets/*.rs; do
     target=$(basename "$file" .rs)
     say "fuzzing $target for ${FUZZ_SECONDS:-60} s"
-    cargo +nightly fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS:-60}"
+    options=(-max_total_time="${FUZZ_SECONDS:-60}")
+    if [ -f "fuzz/$target.dict" ]; then options+=(-dict="fuzz/$target.dict"); fi
+    cargo +nightly fuzz run "$target" -- "${options[@]}"
 done

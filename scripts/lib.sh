@@ -1,10 +1,12 @@
 # Sourced by the other scripts: words they share. Sourcing it goes to the project's root.
 # shellcheck shell=bash
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 # Debian keeps mosquitto where only root looks.
 PATH="$PATH:/usr/sbin:/sbin"
+
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 
 # Cargo's own tools, in the versions that this project was checked with. HEYUN_TOOLS keeps them across clones.
 TOOLS="${HEYUN_TOOLS:-$PWD/target/tools}"

@@ -8,10 +8,12 @@ scripts/setup.sh package
 say "building the daemon (release)"
 cargo build --release --locked --bin heyun </dev/null
 
-rm -f target/debian/heyun_*.deb
+debs=$CARGO_TARGET_DIR/debian
+rm -f "$debs"/heyun_*.deb
 # The release profile has chosen what to strip: names of functions stay, so that a crash report can be read.
 cargo deb --quiet --locked --no-build --no-strip </dev/null
-deb=$(ls target/debian/heyun_*.deb)
+deb=$(ls "$debs"/heyun_*.deb)
+deb=${deb#"$PWD"/}
 
 say "checking $deb"
 scripts/check-deb.sh "$deb"

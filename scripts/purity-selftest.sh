@@ -38,7 +38,7 @@ expected=(
 )
 
 clippy() {
-    CARGO_TARGET_DIR=target cargo clippy --locked --quiet --lib --no-default-features --manifest-path "$copy/Cargo.toml" --color never 2>&1
+    cargo clippy --locked --quiet --lib --no-default-features --manifest-path "$copy/Cargo.toml" --color never 2>&1
 }
 
 # Outside of the pure part: the crate's root. Nothing may be said about it (the lists are for the domain alone).

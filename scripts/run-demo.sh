@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make run`: a broker of our own and the daemon, both on the loopback, both ended by Ctrl-C. What they store is under target/demo and
-# is wiped at the next start.
+# `make run`: a broker of our own and the daemon, both on the loopback, both ended by Ctrl-C. What they store is under target/demo
+# (target/demo-PORT when moved) and is wiped at the next start.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -12,6 +12,12 @@ demo_http=$(sed -nE 's/^[[:space:]]*(listen|bind|address)[[:space:]]*=[[:space:]
 [ -n "$demo_http" ] || fail "$config names no address of the form listen = \"127.0.0.1:PORT\" for the pages"
 mqtt=${MQTT_PORT:-$demo_mqtt}
 http=${HTTP_PORT:-$demo_http}
+# Moved to other ports it is a second demo, which must not wipe the first one's store.
+moved=''
+if [ "$mqtt" != "$demo_mqtt" ] || [ "$http" != "$demo_http" ]; then
+    moved=yes
+    demo=target/demo-$mqtt
+fi
 
 # must_be_free PORT WHAT VARIABLE
 must_be_free() {
@@ -41,8 +47,9 @@ echo "persistence_location $PWD/$demo/" >>"$broker_config"
 # Started by root, mosquitto would change to a user that may not write here.
 if [ "$(id -u)" = 0 ]; then echo "user root" >>"$broker_config"; fi
 
-if [ "$mqtt" != "$demo_mqtt" ] || [ "$http" != "$demo_http" ]; then
-    sed -E "s/127\.0\.0\.1:$demo_mqtt/127.0.0.1:$mqtt/g; s/127\.0\.0\.1:$demo_http/127.0.0.1:$http/g" "$config" >"$demo/heyun.toml"
+if [ -n "$moved" ]; then
+    sed -E "s/127\.0\.0\.1:$demo_mqtt/127.0.0.1:$mqtt/g; s/127\.0\.0\.1:$demo_http/127.0.0.1:$http/g; s#target/demo/#$demo/#g" \
+        "$config" >"$demo/heyun.toml"
     config=$demo/heyun.toml
 fi
 
@@ -64,7 +71,7 @@ trap 'echo; say "stopping"; exit 0' INT TERM HUP
 start_broker "$broker_config" "$mqtt" "$demo/mosquitto.log"
 say "broker on 127.0.0.1:$mqtt (log: $demo/mosquitto.log)"
 
-setsid setpriv --pdeathsig TERM target/release/heyun run --config "$config" &
+setsid setpriv --pdeathsig TERM "$CARGO_TARGET_DIR/release/heyun" run --config "$config" &
 DAEMON=$!
 for _ in $(seq 200); do
     if port_taken "$http"; then
