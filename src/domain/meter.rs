@@ -32,7 +32,7 @@ pub struct StepCounts {
     pub jump: u64,
     /// Did not fit and was not confirmed: a misreading, ignored.
     pub spike: u64,
-    /// Older than the newest accepted reading: stored, changes no total.
+    /// Older than the newest accepted (or held) reading: stored, changes no total.
     pub late: u64,
     /// Steps over a pause much longer than usual: the volume is certain, its moment is not.
     pub gap: u64,
@@ -49,7 +49,7 @@ pub enum Step {
     Held,
     /// A held level was confirmed: between `before` and `after` the volume is unknown, from `after` to `to` it is `volume`.
     Restarted { fell: bool, before: Mark, after: Mark, to: Mark, volume: Millilitres },
-    /// Older than the newest accepted reading.
+    /// Older than the newest accepted reading, or, not fitting that, than the newest held one.
     Late,
 }
 
@@ -173,6 +173,11 @@ impl Ledger {
             self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
             return Step::Held;
         };
+        if mark.ts <= s.newest.ts {
+            // It fits neither level's end; taken as a confirmation it would turn time back.
+            self.steps.late += 1;
+            return Step::Late;
+        }
         if !matches!(fit(meter, s.newest, mark), Fit::Forward(_) | Fit::Jitter) {
             self.steps.spike += 1;
             self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
@@ -252,6 +257,13 @@ mod tests {
         let (v, s) = run(&[(0, 50_000), (15, 50_010), (30, 3), (45, 5), (60, 9), (75, 10)]);
         assert_eq!(v, [10, 6, 1], "3 → 9 is seen, 50 010 → 3 is unknown");
         assert_eq!((s.reset, s.spike), (1, 0));
+    }
+
+    #[test]
+    fn a_late_reading_confirms_no_new_level_and_turns_no_time_back() {
+        let (v, s) = run(&[(0, 50_000), (15, 50_010), (60, 30), (45, 20), (30, 10), (75, 40), (90, 50)]);
+        assert_eq!(v, [10, 20]);
+        assert_eq!((s.reset, s.late, s.spike), (1, 2, 0));
     }
 
     #[test]
