@@ -99,11 +99,13 @@ impl Book {
     }
 
     fn forget_oldest_closed(&mut self) {
-        let closed = self.incidents.iter().filter(|i| i.state == IncidentState::Closed).count();
-        if closed > CLOSED_KEPT
-            && let Some(oldest) = self.incidents.iter().position(|i| i.state == IncidentState::Closed)
-        {
-            self.incidents.remove(oldest);
+        let closed = || self.incidents.iter().enumerate().filter(|(_, i)| i.state == IncidentState::Closed);
+        if closed().count() <= CLOSED_KEPT {
+            return;
+        }
+        // Nothing happens to a closed incident: its last event is its closing.
+        if let Some((first, _)) = closed().min_by_key(|(_, i)| i.last_event) {
+            self.incidents.remove(first);
         }
     }
 }

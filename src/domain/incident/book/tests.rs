@@ -157,4 +157,7 @@ fn only_so_many_closed_incidents_stay_in_memory() {
     }
     assert_eq!(d.0.incidents().len(), CLOSED_KEPT + 1);
     assert!(d.0.get(&open).is_some());
+    d.close(&open);
+    assert!(d.0.get(&open).is_some(), "the oldest by opening, but the last that was closed");
+    assert_eq!(d.0.incidents().len(), CLOSED_KEPT);
 }
