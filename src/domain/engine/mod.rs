@@ -68,7 +68,7 @@ pub struct Engine {
     /// No silence is due before this; None: to be found.
     silence_due: Option<Ts>,
     /// By [`PointIx`]; empty: to be found.
-    silent: Vec<bool>,
+    silences: Vec<Silence>,
     readers_of_topic: HashMap<String, Vec<PointIx>>,
     /// Scratch for what rules say about one row.
     said: Vec<Finding>,
@@ -99,7 +99,7 @@ impl Engine {
             batch: 1,
             listening: None,
             silence_due: None,
-            silent: vec![],
+            silences: vec![],
             readers_of_topic,
             said: vec![],
         }
@@ -152,7 +152,7 @@ impl Engine {
     /// Folds a stored event.
     pub fn fold_event(&mut self, event: &Event) {
         self.book.apply(event);
-        self.silent.clear();
+        self.silences.clear();
     }
 
     /// Ends the fold: gives global ids to what the config names for the first time. `last_batch` is the newest commit's number.
@@ -502,15 +502,24 @@ impl Engine {
             self.book.apply(&event);
             out.list.push(Effect::Event(event));
         }
-        self.silent.clear();
+        self.silences.clear();
     }
 
-    /// Points for which a silence is open; found again after every event, since events are rare.
-    fn silent(&mut self, p: PointIx) -> bool {
-        if self.silent.is_empty() {
-            self.silent = self.topology.points.iter().map(|p| self.book.is_open(&p.key, SILENT)).collect();
+    /// What was said about the silence of a point; found again after every event, since events are rare.
+    fn silence(&mut self, p: PointIx) -> Silence {
+        if self.silences.is_empty() {
+            self.silences.resize(self.points.len(), Silence::None);
+            let ix_of: HashMap<&str, usize> = self.topology.points.iter().enumerate().map(|(i, p)| (p.key.as_str(), i)).collect();
+            for (key, last, open) in self.book.silences() {
+                let Some(said) = ix_of.get(key).and_then(|i| self.silences.get_mut(*i)) else { continue };
+                *said = match said {
+                    Silence::Open => Silence::Open,
+                    _ if open => Silence::Open,
+                    _ => Silence::Closed { last },
+                };
+            }
         }
-        self.silent.get(p.0 as usize).copied().unwrap_or(false)
+        self.silences.get(p.0 as usize).copied().unwrap_or(Silence::None)
     }
 
     /// The points that read this source have been heard: a silence of theirs is over.
@@ -518,20 +527,30 @@ impl Engine {
         for i in 0..self.sources[at].readers.len() {
             let (_, p) = self.sources[at].readers[i];
             let Some(limit) = self.topology.point(p).limits.silent_after else { continue };
-            if self.silent(p) && self.last_heard(p) + limit > now {
-                let events = self.book.cleared(now, &self.topology.point(p).key, SILENT);
-                self.emit(events, out);
-                self.silence_due = None;
+            match self.silence(p) {
+                Silence::Open if self.last_heard(p) + limit > now => {
+                    let events = self.book.cleared(now, &self.topology.point(p).key, SILENT);
+                    self.emit(events, out);
+                    self.silence_due = None;
+                }
+                Silence::Closed { last } if self.last_heard(p) > last => {
+                    self.silences[p.0 as usize] = Silence::None;
+                    self.silence_due = None;
+                }
+                _ => {}
             }
         }
     }
 
     fn silence_deadline(&mut self, p: PointIx, listening: Ts) -> Option<Ts> {
         let limit = self.topology.point(p).limits.silent_after?;
-        if self.topology.point(p).source.is_none() || self.silent(p) {
-            return None;
+        self.topology.point(p).source.as_ref()?;
+        let heard = self.last_heard(p);
+        match self.silence(p) {
+            Silence::Open => None,
+            Silence::Closed { last } if heard <= last => None,
+            _ => Some(silence::deadline(heard, listening, limit)),
         }
-        Some(silence::deadline(self.last_heard(p), listening, limit))
     }
 
     /// The newest reading's time; before the first one, when the config first named the point.
@@ -541,6 +560,17 @@ impl Engine {
             .or_else(|| id_time(&self.identity(IdentityKind::Point, &self.topology.point(p).key)?))
             .unwrap_or_default()
     }
+}
+
+/// What was said about the silence of a point and is not cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    None,
+    Open,
+    /// A person closed it: not said again until the point was heard after `last`.
+    Closed {
+        last: Ts,
+    },
 }
 
 /// Where a reading belongs: at a free instant, on a stored equal, or nowhere.

@@ -3,7 +3,7 @@
 //! Deciding and folding are two steps on purpose: the same fold serves live events and those read back at start.
 
 use super::{Change, Closer, Event, Incident, IncidentState};
-use crate::domain::finding::{Cause, Finding};
+use crate::domain::finding::{Cause, Finding, FindingKind};
 use crate::domain::id::global_id;
 use crate::domain::time::Ts;
 use crate::domain::topology::Topology;
@@ -38,6 +38,17 @@ impl Book {
     /// True if an open incident holds an uncleared finding of this rule about this point.
     pub fn is_open(&self, point: &str, code: &str) -> bool {
         self.open_with(point, code).is_some()
+    }
+
+    /// Silences that were said and not cleared, in order of opening: the point, its last reading then, whether the incident is open.
+    pub fn silences(&self) -> impl Iterator<Item = (&str, Ts, bool)> {
+        self.incidents.iter().flat_map(|i| {
+            let open = i.state != IncidentState::Closed;
+            i.findings.iter().filter(|f| f.cleared.is_none()).filter_map(move |f| match f.finding.kind {
+                FindingKind::MeterSilent { last, .. } => Some((f.finding.point.as_str(), last, open)),
+                _ => None,
+            })
+        })
     }
 
     fn open_with(&self, point: &str, code: &str) -> Option<&Arc<Incident>> {
