@@ -153,9 +153,9 @@ impl LastDay {
             self.running = running;
         }
         for h in from.div_euclid(HOUR_MS).max(running - HOURS + 1)..=running {
-            let (a, b) = ((h * HOUR_MS).max(from), ((h + 1) * HOUR_MS).min(to));
+            let (a, b) = (h.saturating_mul(HOUR_MS).max(from), (h + 1).saturating_mul(HOUR_MS).min(to));
             if b > a {
-                self.hours[slot(h)] += p.volume.scaled(b - a, to - from);
+                self.hours[slot(h)] += p.volume.scaled(b.saturating_sub(a), to.saturating_sub(from));
             }
         }
         turned
@@ -221,6 +221,16 @@ mod tests {
         let p = Passage { from: mark("2026-10-31T10:00:00Z", 0), to: mark("2026-10-31T18:00:00Z", 800), volume: Millilitres::litres(800) };
         m.passed(p, None, &tz);
         assert_eq!(m.used(), Some((Month { year: 2026, month: 11 }, Millilitres::litres(200))));
+    }
+
+    #[test]
+    fn the_ends_of_time_are_no_reason_to_stop() {
+        let mut day = LastDay::default();
+        for (from, to) in [(i64::MIN, -1), (-1, 1), (1, i64::MAX), (i64::MAX - 1, i64::MAX)] {
+            let mark = |ts| Mark { ts: Ts(ts), register: Millilitres::ZERO };
+            day.add(Passage { from: mark(from), to: mark(to), volume: Millilitres::litres(1) });
+        }
+        assert!(day.volume() >= Millilitres::ZERO);
     }
 
     #[test]
