@@ -56,10 +56,10 @@ impl Monthly {
         self.current.map(|c| (c.month, c.used))
     }
 
-    /// Takes the next passage. One that crosses the month's edge is split evenly over its time.
-    pub fn passed(&mut self, p: Passage, limit: Option<Millilitres>, tz: &TimeZone) -> Option<Said> {
+    /// Takes the next passage. One that crosses the month's edge is split evenly over its time; each month that it touches may speak.
+    pub fn passed(&mut self, p: Passage, limit: Option<Millilitres>, tz: &TimeZone) -> Vec<Said> {
         self.since.get_or_insert(p.from.ts);
-        let mut said = None;
+        let mut said = vec![];
         let (mut from, mut left) = (p.from, p.volume);
         loop {
             let mut c = match self.current {
@@ -71,7 +71,7 @@ impl Monthly {
             c.used += part;
             let at = if crosses { Mark { ts: c.end, register: from.register + part } } else { p.to };
             if let Some(limit) = limit {
-                said = said.or(over_limit(&mut c, at, limit));
+                said.extend(over_limit(&mut c, at, limit));
             }
             self.current = Some(c);
             if !crosses {
@@ -81,8 +81,8 @@ impl Monthly {
             from = at;
         }
         let turned = self.last_day.add(p);
-        if let (None, true, Some(limit)) = (&said, turned, limit) {
-            said = self.projection(p.to, limit);
+        if let (true, true, Some(limit)) = (said.is_empty(), turned, limit) {
+            said.extend(self.projection(p.to, limit));
         }
         said
     }
@@ -196,7 +196,7 @@ mod tests {
                 to: Mark { ts: next, register: Millilitres(b) },
                 volume: Millilitres(b - a),
             };
-            if let Some(s) = m.passed(p, Some(Millilitres::tonnes(limit_t)), &tz) {
+            for s in m.passed(p, Some(Millilitres::tonnes(limit_t)), &tz) {
                 said.push((next.to_string(), s.kind.code(), s.grown));
             }
             t = next;
