@@ -178,7 +178,7 @@ impl Engine {
         self.listening = Some(now);
         self.silence_due = None;
         for s in &mut self.sources {
-            s.recent.reconnected(self.batch);
+            s.recent.reconnected();
         }
     }
 
