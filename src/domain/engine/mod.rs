@@ -126,12 +126,9 @@ impl Engine {
                 s.recent = memory.recent;
             }
         }
-        for (key, mut memory) in c.points {
+        for (key, memory) in c.points {
             match e.topology.point_by_key(&key) {
-                Some(ix) => {
-                    memory.configured(e.topology.point(ix));
-                    e.points[ix.0 as usize] = memory;
-                }
+                Some(ix) => e.points[ix.0 as usize] = memory,
                 None => {
                     e.retired.insert(key, memory);
                 }
@@ -155,10 +152,15 @@ impl Engine {
         self.silences.clear();
     }
 
-    /// Ends the fold: gives global ids to what the config names for the first time. `last_batch` is the newest commit's number.
+    /// Ends the fold: gives global ids to what the config names for the first time, and begins a new register where it names
+    /// another meter. A replacement stands in checkpoints alone: one should be written now, before new rows come. `last_batch` is
+    /// the newest commit's number.
     pub fn boot(&mut self, now: Ts, last_batch: u64, out: &mut Effects) {
         self.batch = last_batch + 1;
         let topology = self.topology.clone();
+        for (memory, point) in self.points.iter_mut().zip(&topology.points) {
+            memory.configured(point);
+        }
         let places = topology.places.iter().map(|p| (IdentityKind::Place, p.key.as_str()));
         let points = topology.points.iter().map(|p| (IdentityKind::Point, p.key.as_str()));
         let meters = topology.points.iter().filter_map(|p| p.meter.serial.as_deref()).map(|s| (IdentityKind::Meter, s));

@@ -36,12 +36,14 @@ impl PointMemory {
         PointMemory { serial: point.meter.serial.clone(), ..PointMemory::default() }
     }
 
-    /// Takes on what the config now says: another serial number is another meter, whose register begins anew.
+    /// Takes on what the config now says: another serial number is another meter, whose register begins anew. One that is written
+    /// down for the first time, or no more, says nothing about the meter.
     pub fn configured(&mut self, point: &Point) {
-        if self.serial != point.meter.serial {
-            self.serial.clone_from(&point.meter.serial);
+        let Some(serial) = &point.meter.serial else { return };
+        if self.serial.as_ref().is_some_and(|before| before != serial) {
             self.ledger.replace_meter();
         }
+        self.serial = Some(serial.clone());
     }
 
     /// Takes one value of the point's column; puts what its rules say into `said`.
