@@ -432,7 +432,8 @@ impl Engine {
         if row.flags.contains(Flags::ARRIVAL_TIME) {
             s.recent.push(self.batch, row.values);
         }
-        if row.flags.contains(Flags::AHEAD) {
+        // Only a clock that is not synchronised lets such times in; an account over the years in between would mean nothing.
+        if row.flags.contains(Flags::AHEAD) || row.ts < self.topology.since {
             return;
         }
         for (column, p) in &s.readers {
