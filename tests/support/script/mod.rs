@@ -46,6 +46,7 @@
 //! want bulk register 338.310 m3 | flow 489 L/h | silent | heard
 //! want open 1
 //! want last detected | accepted by 王 | closed by 王 | closed by meter | points bulk flat | start +1h..+2h | findings 2
+//! want last says leak_hourly_limit bulk seen 2.20 m3             # an argument of its newest statement
 //! ```
 //!
 //! Every scenario is played twice more, with the connection made anew after every commit and with a crash after every commit: both

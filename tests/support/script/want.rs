@@ -280,6 +280,14 @@ fn about_incident(run: &Run, words: &mut Words<'_>) -> Say<()> {
         "points" => same(words.rest(), i.points.join(" ")),
         "findings" => same(words.number("number of findings")?, i.findings.len() as u64),
         "historic" => same(true, i.historic),
+        "says" => {
+            let (code, point, field) = (words.next("a rule")?, words.next("a meter")?, words.next("an argument")?);
+            let mut findings = i.findings.iter().map(|f| &f.finding);
+            let f = findings.find(|f| f.point == point && f.kind.code() == code).ok_or_else(|| format!("no {code} of {point} is in it"))?;
+            let kind = serde_json::to_value(&f.kind).unwrap();
+            let seen = kind.get(field).and_then(serde_json::Value::as_i64).ok_or_else(|| format!("{code} has no number {field:?}"))?;
+            shown(words, Quantity::Volume, Some(seen))
+        }
         "start" => {
             let word = words.next("a range")?;
             let (from, to) = word.split_once("..").ok_or_else(|| format!("{word:?} is no range"))?;
