@@ -70,6 +70,7 @@ pub struct Engine {
     /// By [`PointIx`]; empty: to be found.
     silences: Vec<Silence>,
     readers_of_topic: HashMap<String, Vec<PointIx>>,
+    point_of_key: HashMap<String, PointIx>,
     /// Scratch for what rules say about one row.
     said: Vec<Finding>,
 }
@@ -84,6 +85,7 @@ impl Engine {
                 readers_of_topic.entry(b.topic.clone()).or_default().push(p);
             }
         }
+        let point_of_key = topology.point_ixs().map(|p| (topology.point(p).key.clone(), p)).collect();
         Engine {
             topology,
             identities: BTreeMap::new(),
@@ -101,6 +103,7 @@ impl Engine {
             silence_due: None,
             silences: vec![],
             readers_of_topic,
+            point_of_key,
             said: vec![],
         }
     }
@@ -127,7 +130,7 @@ impl Engine {
             }
         }
         for (key, memory) in c.points {
-            match e.topology.point_by_key(&key) {
+            match e.point_of_key.get(&key) {
                 Some(ix) => e.points[ix.0 as usize] = memory,
                 None => {
                     e.retired.insert(key, memory);
@@ -496,25 +499,32 @@ impl Engine {
 
     fn found(&mut self, now: Ts, finding: Finding, out: &mut Effects) {
         out.urgent |= finding.kind.cause() == Cause::Leak && !finding.historic;
-        let events = self.book.found(now, finding, &self.topology);
+        let place_of = |key: &str| self.point_of_key.get(key).map(|p| self.topology.point(*p).place);
+        let events = self.book.found(now, finding, &self.topology, &place_of);
         self.emit(events, out);
     }
 
     fn emit(&mut self, events: Vec<Event>, out: &mut Effects) {
         for event in events {
             self.book.apply(&event);
+            match &event.change {
+                Change::Found { finding } if finding.kind.code() == SILENT => {
+                    let said = self.point_of_key.get(&finding.point).and_then(|p| self.silences.get_mut(p.0 as usize));
+                    said.into_iter().for_each(|s| *s = Silence::Open);
+                }
+                Change::Cleared { .. } | Change::Closed { .. } => self.silences.clear(),
+                Change::Opened { .. } | Change::Found { .. } | Change::Accepted { .. } => {}
+            }
             out.list.push(Effect::Event(event));
         }
-        self.silences.clear();
     }
 
-    /// What was said about the silence of a point; found again after every event, since events are rare.
+    /// What was said about the silence of a point; found again after one was ended, which is rare.
     fn silence(&mut self, p: PointIx) -> Silence {
         if self.silences.is_empty() {
             self.silences.resize(self.points.len(), Silence::None);
-            let ix_of: HashMap<&str, usize> = self.topology.points.iter().enumerate().map(|(i, p)| (p.key.as_str(), i)).collect();
             for (key, last, open) in self.book.silences() {
-                let Some(said) = ix_of.get(key).and_then(|i| self.silences.get_mut(*i)) else { continue };
+                let Some(said) = self.point_of_key.get(key).and_then(|p| self.silences.get_mut(p.0 as usize)) else { continue };
                 *said = match said {
                     Silence::Open => Silence::Open,
                     _ if open => Silence::Open,

@@ -6,7 +6,7 @@ use super::{Change, Closer, Event, Incident, IncidentState};
 use crate::domain::finding::{Cause, Finding, FindingKind};
 use crate::domain::id::global_id;
 use crate::domain::time::Ts;
-use crate::domain::topology::Topology;
+use crate::domain::topology::{PlaceIx, Topology};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -62,11 +62,14 @@ impl Book {
     ///
     /// It joins where the same rule already speaks of the same point, or where the cause is of the same class, the starts can be
     /// the same moment, and every place lies on one path with its own: two flats under one bulk meter are two leaks.
-    pub fn found(&self, at: Ts, finding: Finding, topology: &Topology) -> Vec<Event> {
+    ///
+    /// `place_of` finds the place of a point by its key. It is asked for every open incident: when a whole compound falls silent,
+    /// that is every point against every other.
+    pub fn found(&self, at: Ts, finding: Finding, topology: &Topology, place_of: &dyn Fn(&str) -> Option<PlaceIx>) -> Vec<Event> {
         let cause = finding.kind.cause();
         let joined = self
             .open_with(&finding.point, finding.kind.code())
-            .or_else(|| self.incidents.iter().find(|i| joins(i, cause, &finding, topology)))
+            .or_else(|| self.incidents.iter().find(|i| joins(i, cause, &finding, topology, place_of)))
             .map(|i| i.id.clone());
         let mut events = vec![];
         let mut seq = self.last_event;
@@ -121,14 +124,13 @@ impl Book {
     }
 }
 
-fn joins(i: &Incident, cause: Cause, finding: &Finding, topology: &Topology) -> bool {
+fn joins(i: &Incident, cause: Cause, finding: &Finding, topology: &Topology, place_of: &dyn Fn(&str) -> Option<PlaceIx>) -> bool {
     if i.state == IncidentState::Closed || i.cause != cause || i.historic != finding.historic || !i.start.overlaps(finding.start) {
         return false;
     }
-    let place = |key: &str| topology.point_by_key(key).map(|ix| topology.point(ix).place);
-    let Some(here) = place(&finding.point) else { return false };
+    let Some(here) = place_of(&finding.point) else { return false };
     // A point that is no longer in the config has no place; it can join nothing.
-    i.points.iter().all(|p| place(p).is_some_and(|there| topology.on_one_path(here, there)))
+    i.points.iter().all(|p| place_of(p).is_some_and(|there| topology.on_one_path(here, there)))
 }
 
 #[cfg(test)]
