@@ -17,6 +17,10 @@ pub const CONFIRMATIONS: u8 = 2;
 /// Two messages closer than this may carry what flowed in all of it (a device that wakes and sends twice).
 const SHORTEST_STEP: Ms = Ms::minutes(1);
 
+/// A register that falls has run full only if that took less than this part of its range. After a long pause nearly any fall
+/// could be one: a device that lost its memory at half its range would be taken for a flood.
+const ROLLOVER_PART: i64 = 10;
+
 /// How often the register did what, since the store began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCounts {
@@ -93,7 +97,8 @@ fn fit(meter: &Meter, from: Mark, to: Mark) -> Fit {
     }
     if let Some(full) = meter.rollover_at {
         let around = full - from.register + to.register;
-        if around >= Millilitres::ZERO && around <= most && from.register <= full {
+        let nearest = most.min(Millilitres(full.0 / ROLLOVER_PART));
+        if around >= Millilitres::ZERO && around <= nearest && from.register <= full {
             return Fit::Rollover(around);
         }
     }
@@ -249,6 +254,16 @@ mod tests {
     fn a_register_that_runs_full_goes_on_at_zero() {
         let (v, s) = run(&[(0, 99_990), (15, 99_998), (30, 5), (45, 6)]);
         assert_eq!(v, [8, 7, 1]);
+        assert_eq!((s.rollover, s.reset), (1, 0));
+    }
+
+    #[test]
+    fn a_fall_from_half_the_range_is_a_reset_however_long_the_pause() {
+        let (v, s) = run(&[(0, 50_000), (15, 50_010), (900, 3), (915, 5), (930, 9)]);
+        assert_eq!(v, [10, 6], "15 hours at the highest flow could fill the rest, but nobody saw it");
+        assert_eq!((s.rollover, s.reset), (0, 1));
+        let (v, s) = run(&[(0, 95_000), (15, 95_010), (900, 1_000)]);
+        assert_eq!(v, [10, 5_990]);
         assert_eq!((s.rollover, s.reset), (1, 0));
     }
 
