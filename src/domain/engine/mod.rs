@@ -68,8 +68,9 @@ pub struct Engine {
     /// No silence is due before this; None: to be found.
     silence_due: Option<Ts>,
     /// By [`PointIx`]; empty: to be found.
-    silent: Vec<bool>,
+    silences: Vec<Silence>,
     readers_of_topic: HashMap<String, Vec<PointIx>>,
+    point_of_key: HashMap<String, PointIx>,
     /// Scratch for what rules say about one row.
     said: Vec<Finding>,
 }
@@ -84,6 +85,7 @@ impl Engine {
                 readers_of_topic.entry(b.topic.clone()).or_default().push(p);
             }
         }
+        let point_of_key = topology.point_ixs().map(|p| (topology.point(p).key.clone(), p)).collect();
         Engine {
             topology,
             identities: BTreeMap::new(),
@@ -99,8 +101,9 @@ impl Engine {
             batch: 1,
             listening: None,
             silence_due: None,
-            silent: vec![],
+            silences: vec![],
             readers_of_topic,
+            point_of_key,
             said: vec![],
         }
     }
@@ -126,12 +129,9 @@ impl Engine {
                 s.recent = memory.recent;
             }
         }
-        for (key, mut memory) in c.points {
-            match e.topology.point_by_key(&key) {
-                Some(ix) => {
-                    memory.configured(e.topology.point(ix));
-                    e.points[ix.0 as usize] = memory;
-                }
+        for (key, memory) in c.points {
+            match e.point_of_key.get(&key) {
+                Some(ix) => e.points[ix.0 as usize] = memory,
                 None => {
                     e.retired.insert(key, memory);
                 }
@@ -152,13 +152,18 @@ impl Engine {
     /// Folds a stored event.
     pub fn fold_event(&mut self, event: &Event) {
         self.book.apply(event);
-        self.silent.clear();
+        self.silences.clear();
     }
 
-    /// Ends the fold: gives global ids to what the config names for the first time. `last_batch` is the newest commit's number.
+    /// Ends the fold: gives global ids to what the config names for the first time, and begins a new register where it names
+    /// another meter. A replacement stands in checkpoints alone: one should be written now, before new rows come. `last_batch` is
+    /// the newest commit's number.
     pub fn boot(&mut self, now: Ts, last_batch: u64, out: &mut Effects) {
         self.batch = last_batch + 1;
         let topology = self.topology.clone();
+        for (memory, point) in self.points.iter_mut().zip(&topology.points) {
+            memory.configured(point);
+        }
         let places = topology.places.iter().map(|p| (IdentityKind::Place, p.key.as_str()));
         let points = topology.points.iter().map(|p| (IdentityKind::Point, p.key.as_str()));
         let meters = topology.points.iter().filter_map(|p| p.meter.serial.as_deref()).map(|s| (IdentityKind::Meter, s));
@@ -178,7 +183,7 @@ impl Engine {
         self.listening = Some(now);
         self.silence_due = None;
         for s in &mut self.sources {
-            s.recent.reconnected(self.batch);
+            s.recent.reconnected();
         }
     }
 
@@ -431,7 +436,8 @@ impl Engine {
         if row.flags.contains(Flags::ARRIVAL_TIME) {
             s.recent.push(self.batch, row.values);
         }
-        if row.flags.contains(Flags::AHEAD) {
+        // Only a clock that is not synchronised lets such times in; an account over the years in between would mean nothing.
+        if row.flags.contains(Flags::AHEAD) || row.ts < self.topology.since {
             return;
         }
         for (column, p) in &s.readers {
@@ -494,24 +500,40 @@ impl Engine {
 
     fn found(&mut self, now: Ts, finding: Finding, out: &mut Effects) {
         out.urgent |= finding.kind.cause() == Cause::Leak && !finding.historic;
-        let events = self.book.found(now, finding, &self.topology);
+        let place_of = |key: &str| self.point_of_key.get(key).map(|p| self.topology.point(*p).place);
+        let events = self.book.found(now, finding, &self.topology, &place_of);
         self.emit(events, out);
     }
 
     fn emit(&mut self, events: Vec<Event>, out: &mut Effects) {
         for event in events {
             self.book.apply(&event);
+            match &event.change {
+                Change::Found { finding } if finding.kind.code() == SILENT => {
+                    let said = self.point_of_key.get(&finding.point).and_then(|p| self.silences.get_mut(p.0 as usize));
+                    said.into_iter().for_each(|s| *s = Silence::Open);
+                }
+                Change::Cleared { .. } | Change::Closed { .. } => self.silences.clear(),
+                Change::Opened { .. } | Change::Found { .. } | Change::Accepted { .. } => {}
+            }
             out.list.push(Effect::Event(event));
         }
-        self.silent.clear();
     }
 
-    /// Points for which a silence is open; found again after every event, since events are rare.
-    fn silent(&mut self, p: PointIx) -> bool {
-        if self.silent.is_empty() {
-            self.silent = self.topology.points.iter().map(|p| self.book.is_open(&p.key, SILENT)).collect();
+    /// What was said about the silence of a point; found again after one was ended, which is rare.
+    fn silence(&mut self, p: PointIx) -> Silence {
+        if self.silences.is_empty() {
+            self.silences.resize(self.points.len(), Silence::None);
+            for (key, last, open) in self.book.silences() {
+                let Some(said) = self.point_of_key.get(key).and_then(|p| self.silences.get_mut(p.0 as usize)) else { continue };
+                *said = match said {
+                    Silence::Open => Silence::Open,
+                    _ if open => Silence::Open,
+                    _ => Silence::Closed { last },
+                };
+            }
         }
-        self.silent.get(p.0 as usize).copied().unwrap_or(false)
+        self.silences.get(p.0 as usize).copied().unwrap_or(Silence::None)
     }
 
     /// The points that read this source have been heard: a silence of theirs is over.
@@ -519,20 +541,30 @@ impl Engine {
         for i in 0..self.sources[at].readers.len() {
             let (_, p) = self.sources[at].readers[i];
             let Some(limit) = self.topology.point(p).limits.silent_after else { continue };
-            if self.silent(p) && self.last_heard(p) + limit > now {
-                let events = self.book.cleared(now, &self.topology.point(p).key, SILENT);
-                self.emit(events, out);
-                self.silence_due = None;
+            match self.silence(p) {
+                Silence::Open if self.last_heard(p) + limit > now => {
+                    let events = self.book.cleared(now, &self.topology.point(p).key, SILENT);
+                    self.emit(events, out);
+                    self.silence_due = None;
+                }
+                Silence::Closed { last } if self.last_heard(p) > last => {
+                    self.silences[p.0 as usize] = Silence::None;
+                    self.silence_due = None;
+                }
+                _ => {}
             }
         }
     }
 
     fn silence_deadline(&mut self, p: PointIx, listening: Ts) -> Option<Ts> {
         let limit = self.topology.point(p).limits.silent_after?;
-        if self.topology.point(p).source.is_none() || self.silent(p) {
-            return None;
+        self.topology.point(p).source.as_ref()?;
+        let heard = self.last_heard(p);
+        match self.silence(p) {
+            Silence::Open => None,
+            Silence::Closed { last } if heard <= last => None,
+            _ => Some(silence::deadline(heard, listening, limit)),
         }
-        Some(silence::deadline(self.last_heard(p), listening, limit))
     }
 
     /// The newest reading's time; before the first one, when the config first named the point.
@@ -542,6 +574,17 @@ impl Engine {
             .or_else(|| id_time(&self.identity(IdentityKind::Point, &self.topology.point(p).key)?))
             .unwrap_or_default()
     }
+}
+
+/// What was said about the silence of a point and is not cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    None,
+    Open,
+    /// A person closed it: not said again until the point was heard after `last`.
+    Closed {
+        last: Ts,
+    },
 }
 
 /// Where a reading belongs: at a free instant, on a stored equal, or nowhere.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub struct PointMemory {
     /// Serial number of the meter that the ledger speaks of.
     pub serial: Option<String>,
-    /// Newest time stamp of a value, believed or not.
+    /// The newest moment that a value speaks of, believed or not.
     pub heard: Option<Ts>,
     pub ledger: Ledger,
     pub hourly: Hourly,
@@ -36,36 +36,35 @@ impl PointMemory {
         PointMemory { serial: point.meter.serial.clone(), ..PointMemory::default() }
     }
 
-    /// Takes on what the config now says: another serial number is another meter, whose register begins anew.
+    /// Takes on what the config now says: another serial number is another meter, whose register begins anew. One that is written
+    /// down for the first time, or no more, says nothing about the meter.
     pub fn configured(&mut self, point: &Point) {
-        if self.serial != point.meter.serial {
-            self.serial.clone_from(&point.meter.serial);
+        let Some(serial) = &point.meter.serial else { return };
+        if self.serial.as_ref().is_some_and(|before| before != serial) {
             self.ledger.replace_meter();
         }
+        self.serial = Some(serial.clone());
     }
 
     /// Takes one value of the point's column; puts what its rules say into `said`.
     pub fn value(&mut self, point: &Point, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
-        self.heard = self.heard.max(Some(v.ts));
-        let register = match (v.quantity, point.meter.mean_flow_over) {
-            (Quantity::Flow, Some(span)) => {
-                let mark = self.after_mean_flow(v, span);
-                return self.register(point, mark, now, tz, said);
-            }
-            (Quantity::Pulses, _) => Millilitres(v.value.saturating_mul(point.meter.pulse_weight.0)),
-            _ => Millilitres(v.value),
+        let mark = match (v.quantity, point.meter.mean_flow_over) {
+            (Quantity::Flow, Some(span)) => self.after_mean_flow(v, span),
+            (Quantity::Pulses, _) => Mark { ts: v.ts, register: Millilitres(v.value.saturating_mul(point.meter.pulse_weight.0)) },
+            _ => Mark { ts: v.ts, register: Millilitres(v.value) },
         };
-        self.register(point, Mark { ts: v.ts, register }, now, tz, said);
+        self.heard = self.heard.max(Some(mark.ts));
+        self.register(point, mark, now, tz, said);
     }
 
-    /// A mean flow over the span that begins at the value's time is known at its end: as a register that rose by that much.
+    /// A mean flow over the span that begins at the value's time is known at its end: as a register that rose by that much. What
+    /// passed in spans that nobody told is unknown: the made-up register stands still over them.
     fn after_mean_flow(&mut self, v: Value, span: Ms) -> Mark {
-        let before = self.ledger.last().unwrap_or_else(|| {
-            let zero = Mark { ts: v.ts, register: Millilitres::ZERO };
-            self.ledger.begin_at(zero);
-            zero
-        });
-        Mark { ts: v.ts + span, register: before.register + MillilitresPerHour(v.value).over(span.0) }
+        let before = self.ledger.last().map_or(Millilitres::ZERO, |m| m.register);
+        if self.ledger.last().is_none_or(|m| m.ts < v.ts) {
+            self.ledger.begin_at(Mark { ts: v.ts, register: before });
+        }
+        Mark { ts: v.ts + span, register: before + MillilitresPerHour(v.value).over(span.0) }
     }
 
     fn register(&mut self, point: &Point, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
