@@ -200,6 +200,16 @@ fn batches_and_events_are_dense() {
 }
 
 #[test]
+fn a_row_that_no_key_holds_is_refused_with_its_batch() {
+    let (_dir, writer, reader) = fresh();
+    for bad in [row(1 << 42, 1, 1), row(i64::MIN, 1, 1), row(T0, 1 << 20, 1)] {
+        let err = writer.commit(rows(1, vec![row(T0, 1, 1), bad])).unwrap_err();
+        assert!(matches!(err, CommitError::Unholdable { pos: 1, .. }) && err.kind() == CommitErrorKind::Fatal, "{err}");
+    }
+    assert_eq!(reader.stats().unwrap().rows, 0);
+}
+
+#[test]
 fn columns_may_grow_but_a_source_stays_who_it_is() {
     let (_dir, writer, reader) = fresh();
     let with = |id, s| Arc::new(Batch { sources: vec![s], ..(*rows(id, vec![])).clone() });
@@ -466,7 +476,7 @@ fn any_tool_can_read_the_views() {
     let lines =
         |sql: &str| -> Vec<String> { conn.prepare(sql).unwrap().query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap() };
     assert_eq!(
-        lines("SELECT concat_ws('|', time, topic, name, value, unit, clock_unsure) FROM v_readings ORDER BY ts, name"),
+        lines("SELECT concat_ws('|', time, topic, name, value, unit, clock_unsure) FROM v_readings ORDER BY time, name"),
         [
             "2026-11-24T03:04:05.001Z|meters/1/state|supply|21500|m°C|1",
             "2026-11-24T03:04:05.001Z|meters/1/state|total|12345|mL|1",

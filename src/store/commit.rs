@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Committed};
 use super::error::{CommitError, OpenError};
+use super::key;
 use super::query::{self, Head, integer, kind_text, quantity_text};
 use crate::domain::engine::SourceRecord;
 use crate::domain::reading::Row;
@@ -15,8 +16,8 @@ use std::path::{Path, PathBuf};
 /// A row further than this from the middle of its batch is listed in `late` instead of widening the batch's range.
 const LATE_BEYOND: Ms = Ms::hours(12);
 
-const INSERT_ROW: &str = "INSERT INTO readings (ts, source, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7)
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+const INSERT_ROW: &str = "INSERT INTO readings (key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7)
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// The writing connection and what it stored last.
 pub(super) struct Committer {
@@ -194,14 +195,14 @@ fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<()
     let mut insert = tx.prepare_cached(INSERT_ROW).map_err(sqlite)?;
     for &pos in order.iter() {
         let row = &batch.rows[pos as usize];
+        let key = key::key(row.ts, row.source).ok_or_else(|| CommitError::Unholdable { batch: batch.id, pos, row: Box::new(*row) })?;
         let done = (|| {
-            insert.raw_bind_parameter(1, row.ts.0)?;
-            insert.raw_bind_parameter(2, row.source.0)?;
-            insert.raw_bind_parameter(3, integer(batch.id))?;
-            insert.raw_bind_parameter(4, pos)?;
-            insert.raw_bind_parameter(5, row.flags.0)?;
+            insert.raw_bind_parameter(1, key)?;
+            insert.raw_bind_parameter(2, integer(batch.id))?;
+            insert.raw_bind_parameter(3, pos)?;
+            insert.raw_bind_parameter(4, row.flags.0)?;
             for i in 0..MAX_COLUMNS {
-                insert.raw_bind_parameter(6 + i, row.values.get(i))?;
+                insert.raw_bind_parameter(5 + i, row.values.get(i))?;
             }
             insert.raw_execute()
         })();
@@ -233,11 +234,10 @@ fn write_commit(tx: &Connection, batch: &Batch, head: Head) -> rusqlite::Result<
     let range = main_range(&batch.rows);
     if let Some((min, max)) = range {
         for (pos, row) in batch.rows.iter().enumerate().filter(|(_, r)| r.ts < min || r.ts > max) {
-            tx.prepare_cached("INSERT INTO late (batch, pos, ts, source) VALUES (?1, ?2, ?3, ?4)")?.execute((
+            tx.prepare_cached("INSERT INTO late (batch, pos, key) VALUES (?1, ?2, ?3)")?.execute((
                 integer(batch.id),
                 pos as i64,
-                row.ts.0,
-                row.source.0,
+                key::key(row.ts, row.source),
             ))?;
         }
     }
