@@ -291,7 +291,7 @@ fn a_fold_crosses_its_groups_without_loss() {
     let mut t = T0;
     for (i, n) in sizes.into_iter().enumerate() {
         t += if i == 4 { 365 * DAY } else { 10_000 };
-        let r = (0..n).map(|k| row(t, k as u32, k as i64)).collect();
+        let r = (0..n).map(|k| row(t, k, 1)).collect();
         writer.commit(rows(i as u64 + 1, r)).unwrap();
     }
     let mut order = Vec::new();

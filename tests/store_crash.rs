@@ -109,6 +109,29 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     assert_eq!(check, "ok");
 }
 
+#[test]
+fn a_damaged_file_is_reported_and_not_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("heyun.db");
+    let (writer, _) = open(&Settings { path: path.clone() }).unwrap();
+    for id in 1..=100 {
+        writer.commit(batch(id)).unwrap();
+    }
+    writer.close().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The first page holds the schema, so the file still opens.
+    bytes[4096..].fill(0xA5);
+    std::fs::write(&path, &bytes).unwrap();
+
+    let (writer, reader) = open(&Settings { path: path.clone() }).unwrap();
+    let err = writer.commit(batch(101)).unwrap_err();
+    assert_eq!(err.kind(), CommitErrorKind::Fatal, "{err}");
+    let err = reader.scan(Ts(i64::MIN), Ts(i64::MAX), &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(err.to_string().contains("malformed"), "{err}");
+    writer.close().unwrap();
+    assert!(std::fs::read(&path).unwrap() == bytes);
+}
+
 /// A file system of 2 MB, gone when dropped.
 struct SmallDisk(tempfile::TempDir);
 

@@ -33,14 +33,14 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
-        let file = identity(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
+        let file = file_id(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
         Ok(Committer { conn, path, file, head: None, order: Vec::new() })
     }
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed, CommitError> {
         let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
         // A file that was unlinked takes commits as before, and loses them all at the end.
-        if identity(&self.path).ok() != Some(self.file) {
+        if file_id(&self.path).ok() != Some(self.file) {
             return Err(CommitError::Replaced { path: self.path.clone() });
         }
         let head = match self.head {
@@ -142,7 +142,8 @@ impl Committer {
     }
 }
 
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+/// Device and inode.
+fn file_id(path: &Path) -> std::io::Result<(u64, u64)> {
     fs::metadata(path).map(|m| (m.dev(), m.ino()))
 }
 

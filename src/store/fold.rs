@@ -3,7 +3,7 @@
 use super::batch::EventRecord;
 use super::error::ReadError;
 use super::key;
-use super::query::{ROW, StoredRow, count, event_of, integer, stored_row_of};
+use super::query::{STORED_ROW, StoredRow, count, event_of, integer, stored_row_of};
 use crate::domain::reading::Row;
 use crate::domain::time::{Ms, Ts};
 use rusqlite::{Connection, OptionalExtension};
@@ -48,14 +48,15 @@ impl Group {
         let batches = (integer(first.batch), integer(last.batch));
         if let Some((min, max)) = range {
             let span = (key::floor(min), key::floor(max + Ms(1)), batches.0, batches.1);
-            let mut s = conn
-                .prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.batch BETWEEN ?3 AND ?4"))?;
+            let mut s = conn.prepare_cached(&format!(
+                "SELECT {STORED_ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.batch BETWEEN ?3 AND ?4"
+            ))?;
             for row in s.query_map(span, stored_row_of)? {
                 rows.push(row?);
             }
             // Late for its own batch, but within the range of the others: it is there already.
             let mut s = conn.prepare_cached(&format!(
-                "SELECT {ROW} FROM late l CROSS JOIN readings r ON r.key = l.key
+                "SELECT {STORED_ROW} FROM late l CROSS JOIN readings r ON r.key = l.key
                  WHERE l.batch BETWEEN ?3 AND ?4 AND (l.key < ?1 OR l.key >= ?2)"
             ))?;
             for row in s.query_map(span, stored_row_of)? {

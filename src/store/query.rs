@@ -11,11 +11,15 @@ use crate::domain::units::Quantity;
 use rusqlite::{Connection, OptionalExtension};
 use std::borrow::Cow;
 
-/// How many stored rows of all sources [`row_before`] looks through before it gives up. With 150 meters at 15 minutes that is two weeks.
+/// How many stored rows of all sources [`row_before`] looks through before it gives up. With 150 meters at 15 minutes that is two
+/// weeks, and for a source that is silent all that time some 20 ms.
 pub const LOOK_BACK_ROWS: u32 = 200_000;
 
+/// The columns of a [`Row`], in the order that [`row_of`] takes them.
+const ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7";
+
 /// The columns of a [`StoredRow`], in the order that [`stored_row_of`] takes them.
-pub(super) const ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7, r.batch, r.pos";
+pub(super) const STORED_ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7, r.batch, r.pos";
 
 /// A row with its place in the order of commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +135,7 @@ fn kind_of(text: &str) -> Result<IdentityKind, ReadError> {
     }
 }
 
-pub(super) fn stored_row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
+fn row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let mut values = Values::NONE;
     for i in 0..MAX_COLUMNS {
         if let Some(v) = r.get(2 + i)? {
@@ -139,14 +143,17 @@ pub(super) fn stored_row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow
         }
     }
     let (ts, source) = key::split(r.get(0)?);
-    let row = Row { ts, source, values, flags: Flags(r.get(1)?) };
-    Ok(StoredRow { batch: count(r.get(10)?), pos: r.get(11)?, row })
+    Ok(Row { ts, source, values, flags: Flags(r.get(1)?) })
+}
+
+pub(super) fn stored_row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
+    Ok(StoredRow { batch: count(r.get(10)?), pos: r.get(11)?, row: row_of(r)? })
 }
 
 /// The row with this key.
 pub(super) fn stored_row(conn: &Connection, source: SourceId, ts: Ts) -> rusqlite::Result<Option<StoredRow>> {
     let Some(key) = key::key(ts, source) else { return Ok(None) };
-    conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.key = ?1"))?.query_row([key], stored_row_of).optional()
+    conn.prepare_cached(&format!("SELECT {STORED_ROW} FROM readings r WHERE r.key = ?1"))?.query_row([key], stored_row_of).optional()
 }
 
 /// Rows of one source with `from <= ts < to`, by time. Passes over the rows of all sources in that span.
@@ -154,14 +161,14 @@ pub(super) fn readings(conn: &Connection, source: SourceId, from: Ts, to: Ts, li
     let mut s = conn.prepare_cached(&format!(
         "SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.source = ?3 ORDER BY r.key LIMIT ?4"
     ))?;
-    let rows = s.query_map((key::floor(from), key::floor(to), source.0, integer(limit as u64)), |r| Ok(stored_row_of(r)?.row))?;
+    let rows = s.query_map((key::floor(from), key::floor(to), source.0, integer(limit as u64)), row_of)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Appends to `out` at most `limit` rows of all sources with keys in `from..to`, in order.
 pub(super) fn page(conn: &Connection, from: i64, to: i64, limit: usize, out: &mut Vec<Row>) -> Result<(), ReadError> {
     let mut s = conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key LIMIT ?3"))?;
-    for row in s.query_map((from, to, integer(limit as u64)), |r| Ok(stored_row_of(r)?.row))? {
+    for row in s.query_map((from, to, integer(limit as u64)), row_of)? {
         out.push(row?);
     }
     Ok(())
@@ -175,7 +182,7 @@ pub(super) fn row_before(conn: &Connection, source: SourceId, ts: Ts, look_back:
     // The inner SELECT is limited before the source is asked for: that is the bound. It carries only the key.
     let found: Option<i64> = conn
         .prepare_cached(
-            "SELECT key FROM (SELECT key FROM readings WHERE key < ?1 ORDER BY key DESC LIMIT ?3) WHERE key & 1048575 = ?2 LIMIT 1",
+            "SELECT key FROM (SELECT key, source FROM readings WHERE key < ?1 ORDER BY key DESC LIMIT ?3) WHERE source = ?2 LIMIT 1",
         )?
         .query_row((end, source.0, look_back), |r| r.get(0))
         .optional()?;
@@ -322,7 +329,7 @@ mod tests {
         for sql in [
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 2 AND r.source = 3 ORDER BY r.key LIMIT 4",
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
-            "SELECT key FROM (SELECT key FROM readings WHERE key < 1 ORDER BY key DESC LIMIT 3) WHERE key & 1048575 = 2 LIMIT 1",
+            "SELECT key FROM (SELECT key, source FROM readings WHERE key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
             "SELECT * FROM late l CROSS JOIN readings r ON r.key = l.key WHERE l.batch BETWEEN 3 AND 4 AND (l.key < 1 OR l.key >= 2)",
             "SELECT * FROM events WHERE incident = 'x' ORDER BY seq",
             "SELECT * FROM v_readings WHERE key >= 1 AND key < 2",
