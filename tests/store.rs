@@ -117,6 +117,7 @@ fn everything_is_there_after_a_reopening_and_the_log_is_gone() {
     for id in 1..=20 {
         writer.commit(rows(id, vec![row(T0 + id as i64, 1, 7)])).unwrap();
     }
+    assert_eq!(reader.dedicated().readings(SourceId(1), Ts(0), Ts(i64::MAX), 100).unwrap().len(), 20);
     drop(reader);
     writer.close().unwrap();
     assert!(!dir.path().join("heyun.db-wal").exists());
@@ -343,13 +344,17 @@ fn readers_see_whole_batches_while_batches_are_written() {
         let watchers: Vec<_> = (0..3)
             .map(|_| {
                 s.spawn(|| {
-                    let (mut last, mut looks) = (0, 0);
-                    while !done.load(Ordering::Acquire) {
+                    let mut last = 0;
+                    loop {
+                        // Asked before the look, so that the last look comes after the last commit.
+                        let finished = done.load(Ordering::Acquire);
                         let n = reader.readings(SourceId(1), Ts(0), Ts(i64::MAX), usize::MAX).unwrap().len();
                         assert!(n % 10 == 0 && n >= last, "{n} rows after {last}");
-                        (last, looks) = (n, looks + 1);
+                        last = n;
+                        if finished {
+                            return last;
+                        }
                     }
-                    looks
                 })
             })
             .collect();
@@ -357,9 +362,8 @@ fn readers_see_whole_batches_while_batches_are_written() {
             writer.commit(rows(id, (0..10).map(|k| row(T0 + id as i64 * 10 + k, 1, k)).collect())).unwrap();
         }
         done.store(true, Ordering::Release);
-        assert!(watchers.into_iter().all(|w| w.join().unwrap() > 0));
+        assert!(watchers.into_iter().all(|w| w.join().unwrap() == 2_000));
     });
-    assert_eq!(reader.dedicated().readings(SourceId(1), Ts(0), Ts(i64::MAX), 5_000).unwrap().len(), 2_000);
 }
 
 #[test]

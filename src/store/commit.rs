@@ -10,6 +10,7 @@ use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::MAX_COLUMNS;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,12 @@ impl Committer {
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed, CommitError> {
         let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
         // A file that was unlinked takes commits as before, and loses them all at the end.
-        if file_id(&self.path).ok() != Some(self.file) {
+        let replaced = match file_id(&self.path) {
+            Ok(id) => id != self.file,
+            // A disk that cannot even say is the transaction's to report.
+            Err(e) => e.kind() == io::ErrorKind::NotFound,
+        };
+        if replaced {
             return Err(CommitError::Replaced { path: self.path.clone() });
         }
         let head = match self.head {
@@ -143,7 +149,7 @@ impl Committer {
 }
 
 /// Device and inode.
-fn file_id(path: &Path) -> std::io::Result<(u64, u64)> {
+fn file_id(path: &Path) -> io::Result<(u64, u64)> {
     fs::metadata(path).map(|m| (m.dev(), m.ino()))
 }
 
