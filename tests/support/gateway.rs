@@ -117,7 +117,7 @@ impl Gateway {
 
     /// The checkpoint as text. Only right when nothing is pending.
     pub fn checkpoint(&self) -> String {
-        serde_json::to_string(&self.engine.checkpoint()).unwrap()
+        serde_json::to_string(&self.engine.checkpoint(self.store.last_batch())).unwrap()
     }
 
     pub fn write_checkpoint(&mut self) {
