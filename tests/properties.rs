@@ -2,6 +2,13 @@
 //!
 //! Time is coarse on purpose (steps of minutes, few topics, few values), so that duplicates, conflicts, late rows and repetitions
 //! are common and not rare.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "worlds of a few meters, chosen here"
+)]
 
 #[path = "support/gateway.rs"]
 mod gateway;

@@ -1,4 +1,11 @@
 //! Plays every `tests/scenarios/*.txt` on the real engine: see `tests/support/script/mod.rs` for how they are written.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "worlds of a few meters, chosen here"
+)]
 
 #[path = "support/gateway.rs"]
 mod gateway;

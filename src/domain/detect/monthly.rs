@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 const HOUR_MS: i64 = 3_600_000;
 const DAY: Ms = Ms::hours(24);
 /// The running hour and the 24 whole ones before it.
-const HOURS: i64 = 25;
+const SLOTS: usize = 25;
+const HOURS: i64 = SLOTS as i64;
 
 /// The month of one point, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +130,7 @@ fn over_limit(c: &mut Current, at: Mark, limit: Millilitres) -> Option<Said> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct LastDay {
     /// At `hour % HOURS`.
-    hours: [Millilitres; HOURS as usize],
+    hours: [Millilitres; SLOTS],
     /// The running hour.
     running: i64,
 }
@@ -163,7 +164,8 @@ impl LastDay {
 }
 
 fn slot(hour: i64) -> usize {
-    hour.rem_euclid(HOURS) as usize
+    // The remainder lies in 0..SLOTS.
+    usize::try_from(hour.rem_euclid(HOURS)).unwrap_or_default()
 }
 
 #[cfg(test)]

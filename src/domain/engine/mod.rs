@@ -206,13 +206,13 @@ impl Engine {
     pub fn command(&mut self, now: Ts, command: Command, out: &mut Effects) -> Result<Arc<Incident>, CommandError> {
         let (id, change) = match command {
             Command::Accept { incident, by, note } => {
-                let by = text("by", by, MAX_NAME)?;
-                let note = note.filter(|n| !n.trim().is_empty()).map(|n| text("note", n, MAX_TEXT)).transpose()?;
+                let by = text("by", &by, MAX_NAME)?;
+                let note = note.filter(|n| !n.trim().is_empty()).map(|n| text("note", &n, MAX_TEXT)).transpose()?;
                 (incident, Change::Accepted { by, note })
             }
             Command::Close { incident, by, reason } => {
-                let by = Closer::Person { name: text("by", by, MAX_NAME)? };
-                (incident, Change::Closed { by, reason: text("reason", reason, MAX_TEXT)? })
+                let by = Closer::Person { name: text("by", &by, MAX_NAME)? };
+                (incident, Change::Closed { by, reason: text("reason", &reason, MAX_TEXT)? })
             }
         };
         let incident = self.book.get(&id).ok_or(CommandError::UnknownIncident)?;
@@ -413,7 +413,7 @@ impl Engine {
 
     /// The source's number, given now if this is its first row; its record is written when it is new or has new columns.
     fn known_source(&mut self, now: Ts, at: usize, out: &mut Effects) -> SourceId {
-        let next = self.by_id.len() as u32 + 1;
+        let next = u32::try_from(self.by_id.len() + 1).unwrap_or(u32::MAX);
         let gateway = &self.topology.gateway;
         let s = &mut self.sources[at];
         let known = s.known.get_or_insert_with(|| {
@@ -530,6 +530,7 @@ enum Place {
     Refused(Reject),
 }
 
+#[derive(Clone, Copy)]
 struct NewRow {
     ts: Ts,
     values: Values,
@@ -540,7 +541,7 @@ fn numbers(v: &Values) -> Vec<i64> {
     v.iter().map(|(_, n)| n).collect()
 }
 
-fn text(field: &'static str, s: String, limit: usize) -> Result<String, CommandError> {
+fn text(field: &'static str, s: &str, limit: usize) -> Result<String, CommandError> {
     let trimmed = s.trim();
     if trimmed.is_empty() || trimmed.chars().count() > limit {
         return Err(CommandError::BadField { field, limit });
