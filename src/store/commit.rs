@@ -1,0 +1,293 @@
+//! One batch, one transaction.
+
+use super::batch::{Batch, Committed};
+use super::error::{CommitError, OpenError};
+use super::query::{self, Head, integer, kind_text, quantity_text};
+use crate::domain::engine::SourceRecord;
+use crate::domain::reading::Row;
+use crate::domain::time::{Ms, Ts};
+use crate::domain::topology::MAX_COLUMNS;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A row further than this from the middle of its batch is listed in `late` instead of widening the batch's range.
+const LATE_BEYOND: Ms = Ms::hours(12);
+
+const INSERT_ROW: &str = "INSERT INTO readings (ts, source, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7)
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+/// The writing connection and what it stored last.
+pub(super) struct Committer {
+    conn: Connection,
+    path: PathBuf,
+    /// Device and inode of the file that was opened.
+    file: (u64, u64),
+    /// None when it must be read again: at the beginning, and after an error that may have come after the deed.
+    head: Option<Head>,
+    /// Indexes into the batch's rows, in key order. Kept for its memory.
+    order: Vec<u32>,
+}
+
+impl Committer {
+    pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
+        let file = identity(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
+        Ok(Committer { conn, path, file, head: None, order: Vec::new() })
+    }
+
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed, CommitError> {
+        let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
+        // A file that was unlinked takes commits as before, and loses them all at the end.
+        if identity(&self.path).ok() != Some(self.file) {
+            return Err(CommitError::Replaced { path: self.path.clone() });
+        }
+        let head = match self.head {
+            Some(head) => head,
+            None => query::head(&self.conn).map_err(sqlite)?.unwrap_or(Head::EMPTY),
+        };
+        if batch.id != 0 && batch.id <= head.batch {
+            self.head = Some(head);
+            return self.repeated(batch);
+        }
+        if batch.id != head.batch + 1 {
+            return Err(CommitError::Gap { batch: batch.id, newest: head.batch });
+        }
+        self.head = None;
+        let written = self.write(batch, head);
+        if !self.conn.is_autocommit() {
+            // The transaction outlived its own end: a COMMIT that failed may leave it open. If this fails too, the next BEGIN says so.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        self.head = Some(written?);
+        Ok(Committed { batch: batch.id, repeated: false })
+    }
+
+    fn write(&mut self, batch: &Batch, head: Head) -> Result<Head, CommitError> {
+        let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        for source in &batch.sources {
+            write_source(&tx, batch.id, source)?;
+        }
+        for i in &batch.identities {
+            tx.prepare_cached("INSERT INTO identities (kind, key, id) VALUES (?1, ?2, ?3)")
+                .and_then(|mut s| s.execute((kind_text(i.kind), &*i.key, &*i.id)))
+                .map_err(sqlite)?;
+        }
+        let last_event = write_events(&tx, batch, head.last_event)?;
+        write_rows(&tx, batch, &mut self.order)?;
+        let next = Head {
+            batch: batch.id,
+            received: batch.received,
+            rows: batch.rows.len() as u64,
+            total_rows: head.total_rows + batch.rows.len() as u64,
+            last_event,
+        };
+        write_commit(&tx, batch, next).map_err(sqlite)?;
+        if let Some(c) = &batch.checkpoint {
+            // The free slot, or the one with the older state.
+            tx.prepare_cached(
+                "INSERT OR REPLACE INTO checkpoints (slot, batch, format, body)
+                 VALUES (coalesce((SELECT 1 - slot FROM checkpoints ORDER BY batch DESC LIMIT 1), 0), ?1, ?2, ?3)",
+            )
+            .and_then(|mut s| s.execute((integer(batch.id), c.format, &c.body)))
+            .map_err(sqlite)?;
+        }
+        tx.commit().map_err(sqlite)?;
+        Ok(next)
+    }
+
+    /// The batch is stored: is it this one?
+    fn repeated(&self, batch: &Batch) -> Result<Committed, CommitError> {
+        match self.holds(batch) {
+            Ok(true) => Ok(Committed { batch: batch.id, repeated: true }),
+            Ok(false) => Err(CommitError::Differs { batch: batch.id }),
+            Err(source) => Err(CommitError::Sqlite { batch: batch.id, source }),
+        }
+    }
+
+    /// True if commit, rows and events are stored as this batch has them.
+    fn holds(&self, batch: &Batch) -> rusqlite::Result<bool> {
+        let id = integer(batch.id);
+        let commit: Option<(i64, i64)> =
+            self.conn.query_row("SELECT received, rows FROM commits WHERE batch = ?1", [id], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+        if commit != Some((batch.received.0, integer(batch.rows.len() as u64))) {
+            return Ok(false);
+        }
+        for (pos, row) in batch.rows.iter().enumerate() {
+            let stored = query::stored_row(&self.conn, row.source, row.ts)?;
+            if !stored.is_some_and(|s| s.row == *row && s.batch == batch.id && s.pos as usize == pos) {
+                return Ok(false);
+            }
+        }
+        for e in &batch.events {
+            let same: bool = self.conn.query_row(
+                "SELECT count(*) FROM events WHERE seq = ?1 AND batch = ?2 AND body = ?3",
+                (integer(e.seq), id, &e.body),
+                |r| r.get(0),
+            )?;
+            if !same {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Moves the log into the database and closes it.
+    pub(super) fn close(self) -> Result<(), rusqlite::Error> {
+        // A reader in the middle of a question keeps the log from being cut off; what is in it is read at the next opening.
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.conn.close().map_err(|(_, e)| e)
+    }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    fs::metadata(path).map(|m| (m.dev(), m.ino()))
+}
+
+fn write_source(tx: &Connection, batch: u64, record: &SourceRecord) -> Result<(), CommitError> {
+    let sqlite = |source| CommitError::Sqlite { batch, source };
+    let new = tx
+        .prepare_cached("INSERT INTO sources (source, id, topic) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+        .and_then(|mut s| s.execute((record.source.0, &*record.id, &*record.topic)))
+        .map_err(sqlite)?;
+    if new == 0 {
+        let same: bool = tx
+            .query_row(
+                "SELECT count(*) FROM sources WHERE source = ?1 AND id = ?2 AND topic = ?3",
+                (record.source.0, &*record.id, &*record.topic),
+                |r| r.get(0),
+            )
+            .map_err(sqlite)?;
+        if !same {
+            return Err(CommitError::SourceDiffers { batch, source_id: record.source.0 });
+        }
+    }
+    for (ix, c) in record.columns.iter().enumerate() {
+        tx.prepare_cached("INSERT OR REPLACE INTO columns (source, ix, name, quantity) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut s| s.execute((record.source.0, ix as i64, &c.name, quantity_text(c.quantity))))
+            .map_err(sqlite)?;
+    }
+    Ok(())
+}
+
+/// Returns the newest event's number.
+fn write_events(tx: &Connection, batch: &Batch, mut last: u64) -> Result<u64, CommitError> {
+    for e in &batch.events {
+        if e.seq != last + 1 {
+            return Err(CommitError::EventGap { batch: batch.id, seq: e.seq, expected: last + 1 });
+        }
+        tx.prepare_cached("INSERT INTO events (seq, batch, at, incident, code, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+            .and_then(|mut s| s.execute((integer(e.seq), integer(batch.id), e.at.0, &*e.incident, &*e.code, &e.body)))
+            .map_err(|source| CommitError::Sqlite { batch: batch.id, source })?;
+        last = e.seq;
+    }
+    Ok(last)
+}
+
+/// In key order, whatever the order of arrival: each leaf page is then filled once, and pages split at the end, not in the middle.
+fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<(), CommitError> {
+    let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
+    order.clear();
+    order.extend(0..batch.rows.len() as u32);
+    order.sort_unstable_by_key(|&i| (batch.rows[i as usize].ts, batch.rows[i as usize].source));
+    let mut insert = tx.prepare_cached(INSERT_ROW).map_err(sqlite)?;
+    for &pos in order.iter() {
+        let row = &batch.rows[pos as usize];
+        let done = (|| {
+            insert.raw_bind_parameter(1, row.ts.0)?;
+            insert.raw_bind_parameter(2, row.source.0)?;
+            insert.raw_bind_parameter(3, integer(batch.id))?;
+            insert.raw_bind_parameter(4, pos)?;
+            insert.raw_bind_parameter(5, row.flags.0)?;
+            for i in 0..MAX_COLUMNS {
+                insert.raw_bind_parameter(6 + i, row.values.get(i))?;
+            }
+            insert.raw_execute()
+        })();
+        if let Err(source) = done {
+            return Err(clash(tx, batch.id, pos, row, source));
+        }
+    }
+    Ok(())
+}
+
+/// Names both rows where a key is there twice.
+fn clash(tx: &Connection, batch: u64, pos: u32, new: &Row, source: rusqlite::Error) -> CommitError {
+    if source.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+        && let Ok(Some(stored)) = query::stored_row(tx, new.source, new.ts)
+    {
+        return CommitError::Clash {
+            batch,
+            pos,
+            new: Box::new(*new),
+            stored_batch: stored.batch,
+            stored_pos: stored.pos,
+            stored: Box::new(stored.row),
+        };
+    }
+    CommitError::Sqlite { batch, source }
+}
+
+fn write_commit(tx: &Connection, batch: &Batch, head: Head) -> rusqlite::Result<()> {
+    let range = main_range(&batch.rows);
+    if let Some((min, max)) = range {
+        for (pos, row) in batch.rows.iter().enumerate().filter(|(_, r)| r.ts < min || r.ts > max) {
+            tx.prepare_cached("INSERT INTO late (batch, pos, ts, source) VALUES (?1, ?2, ?3, ?4)")?.execute((
+                integer(batch.id),
+                pos as i64,
+                row.ts.0,
+                row.source.0,
+            ))?;
+        }
+    }
+    tx.prepare_cached(
+        "INSERT INTO commits (batch, received, rows, ts_min, ts_max, total, last_event) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((
+        integer(batch.id),
+        batch.received.0,
+        integer(head.rows),
+        range.map(|r| r.0.0),
+        range.map(|r| r.1.0),
+        integer(head.total_rows),
+        integer(head.last_event),
+    ))?;
+    Ok(())
+}
+
+/// First and last time of the rows near the batch's median; None for a batch without rows.
+fn main_range(rows: &[Row]) -> Option<(Ts, Ts)> {
+    let mut times: Vec<Ts> = rows.iter().map(|r| r.ts).collect();
+    if times.is_empty() {
+        return None;
+    }
+    let middle = times.len() / 2;
+    let median = *times.select_nth_unstable(middle).1;
+    let near = |t: &&Ts| **t >= median - LATE_BEYOND && **t <= median + LATE_BEYOND;
+    let (min, max) = times.iter().filter(near).fold((median, median), |(lo, hi), t| (lo.min(*t), hi.max(*t)));
+    Some((min, max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::reading::{Flags, SourceId, Values};
+
+    fn at(ts: i64) -> Row {
+        Row { ts: Ts(ts), source: SourceId(1), values: Values::single(1), flags: Flags::NONE }
+    }
+
+    #[test]
+    fn one_lost_clock_does_not_widen_a_batch() {
+        let day = 86_400_000;
+        assert_eq!(main_range(&[]), None);
+        assert_eq!(main_range(&[at(5)]), Some((Ts(5), Ts(5))));
+        assert_eq!(main_range(&[at(0), at(300 * day), at(300 * day + 1), at(300 * day + 7)]), Some((Ts(300 * day), Ts(300 * day + 7))));
+    }
+
+    #[test]
+    fn times_at_the_ends_of_the_integers_are_no_trap() {
+        assert_eq!(main_range(&[at(i64::MIN), at(i64::MAX)]), Some((Ts(i64::MAX), Ts(i64::MAX))));
+    }
+}

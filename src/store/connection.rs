@@ -1,0 +1,70 @@
+//! Opening SQLite connections, and the PRAGMAs of each side. The reasons with their figures: `docs/design/03-store.md`.
+
+use super::error::OpenError;
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a statement waits for a lock. In WAL mode only recovery, a closing connection or a foreign tool holds one.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Frames (pages) in the log after which a commit copies them into the database.
+const WAL_AUTOCHECKPOINT_PAGES: u32 = 1000;
+
+/// To what the log is cut back after it grew beyond (a long reader, a large checkpoint): the size it has in quiet times.
+const WAL_LIMIT_BYTES: u32 = 8 << 20;
+
+/// The absolute name with symbolic links followed, so that one file has one lock whatever it is called.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
+    if let Ok(found) = fs::canonicalize(path) {
+        return Ok(found);
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(OpenError::Unwritable { path: path.to_owned(), source: io::Error::from(io::ErrorKind::IsADirectory) });
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    match fs::canonicalize(parent) {
+        Ok(dir) => Ok(dir.join(name)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(OpenError::DirectoryMissing { path: parent.to_owned() }),
+        Err(source) => Err(OpenError::Unwritable { path: parent.to_owned(), source }),
+    }
+}
+
+/// A connection that may write. Nothing is written yet.
+pub(super) fn to_write(path: &Path) -> Result<Connection, OpenError> {
+    let e = |e| OpenError::sqlite(path, e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(e)?;
+    conn.busy_timeout(BUSY).map_err(e)?;
+    // SQLite falls back to read-only in silence.
+    if conn.is_readonly(MAIN_DB).map_err(e)? {
+        return Err(OpenError::Unwritable { path: path.to_owned(), source: io::Error::from(io::ErrorKind::PermissionDenied) });
+    }
+    Ok(conn)
+}
+
+/// The writer's PRAGMAs, once the file is known to be ours and in WAL mode.
+pub(super) fn tune_writer(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};
+         PRAGMA cache_size = -1024;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;"
+    ))
+    .map_err(|e| OpenError::sqlite(path, e))
+}
+
+/// A connection that can only read.
+pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY)?;
+    conn.execute_batch("PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+    // As many as there are questions in `query` and `fold`.
+    conn.set_prepared_statement_cache_capacity(24);
+    Ok(conn)
+}

@@ -1,0 +1,143 @@
+//! Reading commits in the order in which they were made: boot folds them onto a checkpoint, a mirror follows them.
+
+use super::batch::EventRecord;
+use super::error::ReadError;
+use super::query::{ROW, StoredRow, count, event_of, integer, stored_row_of};
+use crate::domain::reading::Row;
+use crate::domain::time::{Ms, Ts};
+use rusqlite::{Connection, OptionalExtension};
+
+/// Commits are read together while they are small and close in time: one pass over the table then serves many commits, and a batch whose
+/// rows arrived late does not cost a pass of its own.
+const GROUP_ROWS: u64 = 8192;
+const GROUP_COMMITS: usize = 1024;
+const GROUP_SPAN: Ms = Ms::days(2);
+
+/// What a commit consisted of, in order: itself, its rows by `pos`, its events by `seq`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoldItem {
+    Commit { batch: u64, received: Ts, rows: u64 },
+    Row { batch: u64, pos: u32, row: Row },
+    Event { batch: u64, event: EventRecord },
+}
+
+/// A few commits in a row, with all that is in them.
+pub(super) struct Group {
+    commits: Vec<Commit>,
+    /// By (batch, pos).
+    rows: Vec<StoredRow>,
+    /// By seq, with the batch of each.
+    events: Vec<(u64, EventRecord)>,
+}
+
+struct Commit {
+    batch: u64,
+    received: Ts,
+    rows: u64,
+    range: Option<(Ts, Ts)>,
+    last_event: u64,
+}
+
+impl Group {
+    /// The commits after batch `after`, as many as are read together; None if there are none.
+    pub(super) fn read(conn: &Connection, after: u64) -> Result<Option<Group>, ReadError> {
+        let (commits, range) = commits_after(conn, after)?;
+        let (Some(first), Some(last)) = (commits.first(), commits.last()) else { return Ok(None) };
+        let mut rows = Vec::with_capacity(commits.iter().map(|c| c.rows as usize).sum());
+        let batches = (integer(first.batch), integer(last.batch));
+        if let Some((min, max)) = range {
+            let mut s =
+                conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.ts BETWEEN ?1 AND ?2 AND r.batch BETWEEN ?3 AND ?4"))?;
+            for row in s.query_map((min.0, max.0, batches.0, batches.1), stored_row_of)? {
+                rows.push(row?);
+            }
+            // Late for its own batch, but within the range of the others: it is there already.
+            let mut s = conn.prepare_cached(&format!(
+                "SELECT {ROW} FROM late l CROSS JOIN readings r ON r.ts = l.ts AND r.source = l.source
+                 WHERE l.batch BETWEEN ?3 AND ?4 AND (l.ts < ?1 OR l.ts > ?2)"
+            ))?;
+            for row in s.query_map((min.0, max.0, batches.0, batches.1), stored_row_of)? {
+                rows.push(row?);
+            }
+        }
+        rows.sort_unstable_by_key(|r| (r.batch, r.pos));
+        let events_before: Option<i64> = conn
+            .prepare_cached("SELECT last_event FROM commits WHERE batch < ?1 ORDER BY batch DESC LIMIT 1")?
+            .query_row([batches.0], |r| r.get(0))
+            .optional()?;
+        let mut s =
+            conn.prepare_cached("SELECT seq, at, incident, code, body, batch FROM events WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
+        let events = s.query_map((events_before.unwrap_or(0), integer(last.last_event)), event_of)?.collect::<rusqlite::Result<_>>()?;
+        Ok(Some(Group { commits, rows, events }))
+    }
+
+    pub(super) fn last_batch(&self) -> u64 {
+        self.commits.last().map_or(0, |c| c.batch)
+    }
+
+    /// Hands out everything in order, until `f` returns false.
+    pub(super) fn each(self, f: &mut dyn FnMut(FoldItem) -> bool) -> Result<bool, ReadError> {
+        let mut rows = self.rows.as_slice();
+        let mut events = self.events.into_iter().peekable();
+        for c in &self.commits {
+            let n = rows.iter().take_while(|r| r.batch == c.batch).count();
+            if n as u64 != c.rows {
+                return Err(ReadError::RowsMissing { batch: c.batch, expected: c.rows, found: n as u64 });
+            }
+            if !f(FoldItem::Commit { batch: c.batch, received: c.received, rows: c.rows }) {
+                return Ok(false);
+            }
+            let (mine, rest) = rows.split_at(n);
+            rows = rest;
+            for r in mine {
+                if !f(FoldItem::Row { batch: r.batch, pos: r.pos, row: r.row }) {
+                    return Ok(false);
+                }
+            }
+            while let Some((batch, event)) = events.next_if(|(b, _)| *b <= c.batch) {
+                if !f(FoldItem::Event { batch, event }) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The rows of the first commit, in order of arrival.
+    pub(super) fn first_rows(self) -> Vec<Row> {
+        let batch = self.commits.first().map_or(0, |c| c.batch);
+        self.rows.iter().take_while(|r| r.batch == batch).map(|r| r.row).collect()
+    }
+}
+
+type Range = Option<(Ts, Ts)>;
+
+fn commits_after(conn: &Connection, after: u64) -> Result<(Vec<Commit>, Range), ReadError> {
+    let mut s = conn
+        .prepare_cached("SELECT batch, received, rows, ts_min, ts_max, last_event FROM commits WHERE batch > ?1 ORDER BY batch LIMIT ?2")?;
+    let mut found = s.query((integer(after), GROUP_COMMITS as i64))?;
+    let (mut commits, mut rows, mut range): (Vec<Commit>, u64, Range) = (Vec::new(), 0, None);
+    while let Some(r) = found.next()? {
+        let (min, max): (Option<i64>, Option<i64>) = (r.get(3)?, r.get(4)?);
+        let c = Commit {
+            batch: count(r.get(0)?),
+            received: Ts(r.get(1)?),
+            rows: count(r.get(2)?),
+            range: min.zip(max).map(|(a, b)| (Ts(a), Ts(b))),
+            last_event: count(r.get(5)?),
+        };
+        let wider = match (range, c.range) {
+            (Some((a, b)), Some((x, y))) => Some((a.min(x), b.max(y))),
+            (one, other) => one.or(other),
+        };
+        rows += c.rows;
+        let too_much = rows > GROUP_ROWS || wider.is_some_and(|(a, b)| b - a > GROUP_SPAN);
+        // A commit that is too much on its own is a group on its own.
+        if too_much && !commits.is_empty() {
+            break;
+        }
+        range = wider;
+        commits.push(c);
+    }
+    Ok((commits, range))
+}

@@ -1,0 +1,333 @@
+//! The questions that the tables answer: SQL on one side, the domain's types on the other. Each is one statement on a given connection.
+
+use super::batch::{Checkpoint, EventRecord};
+use super::error::ReadError;
+use crate::domain::engine::{IdentityKind, IdentityRecord, SourceRecord};
+use crate::domain::reading::{Flags, Row, SourceId, Values};
+use crate::domain::time::Ts;
+use crate::domain::topology::{Column, MAX_COLUMNS};
+use crate::domain::units::Quantity;
+use rusqlite::{Connection, OptionalExtension};
+use std::borrow::Cow;
+
+/// How many stored rows of all sources [`row_before`] looks through before it gives up. With 150 meters at 15 minutes that is two weeks.
+pub const LOOK_BACK_ROWS: u32 = 200_000;
+
+/// The columns of a [`StoredRow`], in the order that [`stored_row_of`] takes them.
+pub(super) const ROW: &str = "r.ts, r.source, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7, r.batch, r.pos";
+
+/// A row with its place in the order of commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StoredRow {
+    pub batch: u64,
+    pub pos: u32,
+    pub row: Row,
+}
+
+/// The newest commit, and what it adds up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub batch: u64,
+    pub received: Ts,
+    /// Of this batch.
+    pub rows: u64,
+    /// Of all batches.
+    pub total_rows: u64,
+    /// The newest event's number, 0 before the first.
+    pub last_event: u64,
+}
+
+impl Head {
+    pub(super) const EMPTY: Head = Head { batch: 0, received: Ts(0), rows: 0, total_rows: 0, last_event: 0 };
+}
+
+/// What stands before an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    Row(Row),
+    /// The source has no earlier row.
+    Nothing,
+    /// None among the [`LOOK_BACK_ROWS`] rows of all sources before the instant; there may be one beyond.
+    TooFarBack,
+}
+
+impl Before {
+    /// The row, where there is one within reach.
+    pub fn row(self) -> Option<Row> {
+        match self {
+            Before::Row(row) => Some(row),
+            Before::Nothing | Before::TooFarBack => None,
+        }
+    }
+}
+
+/// A state to fold later commits onto.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCheckpoint {
+    /// It is the state after this batch.
+    pub batch: u64,
+    pub checkpoint: Checkpoint,
+}
+
+/// The size of things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Stats {
+    pub file_bytes: u64,
+    /// The log beside it: what is durable, but not yet copied into the file.
+    pub wal_bytes: u64,
+    pub rows: u64,
+    pub batches: u64,
+    pub events: u64,
+    pub first: Option<Ts>,
+    pub last: Option<Ts>,
+}
+
+/// SQLite's integers are signed. Ids and counts grow by one, so the upper half is out of reach.
+pub(super) fn integer(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The way back of [`integer`]; a negative number is none that we wrote, and reads as 0.
+pub(super) fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+const QUANTITIES: [(Quantity, &str); 8] = [
+    (Quantity::Volume, "volume"),
+    (Quantity::Pulses, "pulses"),
+    (Quantity::Flow, "flow"),
+    (Quantity::Temperature, "temperature"),
+    (Quantity::Ratio, "ratio"),
+    (Quantity::Energy, "energy"),
+    (Quantity::Voltage, "voltage"),
+    (Quantity::Number, "number"),
+];
+
+pub(super) fn quantity_text(q: Quantity) -> &'static str {
+    // Every quantity is in the table: the test below names them all.
+    QUANTITIES.iter().find(|(x, _)| *x == q).map_or("number", |(_, text)| text)
+}
+
+fn quantity_of(text: &str) -> Result<Quantity, ReadError> {
+    let found = QUANTITIES.iter().find(|(_, t)| *t == text).map(|(q, _)| *q);
+    found.ok_or_else(|| ReadError::Unknown { what: "quantity", found: text.to_owned() })
+}
+
+pub(super) fn kind_text(k: IdentityKind) -> &'static str {
+    match k {
+        IdentityKind::Place => "place",
+        IdentityKind::Point => "point",
+        IdentityKind::Meter => "meter",
+    }
+}
+
+fn kind_of(text: &str) -> Result<IdentityKind, ReadError> {
+    match text {
+        "place" => Ok(IdentityKind::Place),
+        "point" => Ok(IdentityKind::Point),
+        "meter" => Ok(IdentityKind::Meter),
+        _ => Err(ReadError::Unknown { what: "identity kind", found: text.to_owned() }),
+    }
+}
+
+pub(super) fn stored_row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
+    let mut values = Values::NONE;
+    for i in 0..MAX_COLUMNS {
+        if let Some(v) = r.get(3 + i)? {
+            values.set(i, v);
+        }
+    }
+    let row = Row { ts: Ts(r.get(0)?), source: SourceId(r.get(1)?), values, flags: Flags(r.get(2)?) };
+    Ok(StoredRow { batch: count(r.get(11)?), pos: r.get(12)?, row })
+}
+
+/// The row with this key.
+pub(super) fn stored_row(conn: &Connection, source: SourceId, ts: Ts) -> rusqlite::Result<Option<StoredRow>> {
+    conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.ts = ?1 AND r.source = ?2"))?
+        .query_row((ts.0, source.0), stored_row_of)
+        .optional()
+}
+
+/// Rows of one source with `from <= ts < to`, by time. Passes over the rows of all sources in that span.
+pub(super) fn readings(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize) -> Result<Vec<Row>, ReadError> {
+    let mut s = conn
+        .prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.ts >= ?1 AND r.ts < ?2 AND r.source = ?3 ORDER BY r.ts LIMIT ?4"))?;
+    let rows = s.query_map((from.0, to.0, source.0, integer(limit as u64)), |r| Ok(stored_row_of(r)?.row))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Appends to `out` at most `limit` rows of all sources with `from <= (ts, source)` and `ts < to`, in key order.
+pub(super) fn page(conn: &Connection, from: (Ts, SourceId), to: Ts, limit: usize, out: &mut Vec<Row>) -> Result<(), ReadError> {
+    let mut s = conn.prepare_cached(&format!(
+        "SELECT {ROW} FROM readings r WHERE (r.ts, r.source) >= (?1, ?2) AND r.ts < ?3 ORDER BY r.ts, r.source LIMIT ?4"
+    ))?;
+    for row in s.query_map((from.0.0, from.1.0, to.0, integer(limit as u64)), |r| Ok(stored_row_of(r)?.row))? {
+        out.push(row?);
+    }
+    Ok(())
+}
+
+/// The newest row of a source strictly before `ts`, among the [`LOOK_BACK_ROWS`] rows of all sources before it.
+///
+/// Usually the one round of messages before `ts` is passed over; for a source that is silent, all of them: some 10 ms.
+pub(super) fn row_before(conn: &Connection, source: SourceId, ts: Ts, look_back: u32) -> Result<Before, ReadError> {
+    // The inner SELECT is limited before the source is asked for: that is the bound. It carries only the key.
+    let found: Option<i64> = conn
+        .prepare_cached(
+            "SELECT ts FROM (SELECT ts, source FROM readings WHERE ts < ?1 ORDER BY ts DESC, source DESC LIMIT ?3) WHERE source = ?2 LIMIT 1",
+        )?
+        .query_row((ts.0, source.0, look_back), |r| r.get(0))
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(stored_row(conn, source, Ts(found))?.map_or(Before::Nothing, |s| Before::Row(s.row)));
+    }
+    let more: Option<i64> = conn
+        .prepare_cached("SELECT 1 FROM readings WHERE ts < ?1 ORDER BY ts DESC, source DESC LIMIT 1 OFFSET ?2")?
+        .query_row((ts.0, look_back), |r| r.get(0))
+        .optional()?;
+    Ok(if more.is_some() { Before::TooFarBack } else { Before::Nothing })
+}
+
+pub(super) fn sources(conn: &Connection) -> Result<Vec<SourceRecord>, ReadError> {
+    let mut out: Vec<SourceRecord> = Vec::new();
+    let mut s = conn.prepare_cached("SELECT source, id, topic FROM sources ORDER BY source")?;
+    for record in
+        s.query_map([], |r| Ok(SourceRecord { source: SourceId(r.get(0)?), id: r.get(1)?, topic: r.get(2)?, columns: Vec::new() }))?
+    {
+        out.push(record?);
+    }
+    let mut s = conn.prepare_cached("SELECT source, name, quantity FROM columns ORDER BY source, ix")?;
+    let mut columns = s.query([])?;
+    let mut at = out.iter_mut().peekable();
+    while let Some(r) = columns.next()? {
+        let source = SourceId(r.get(0)?);
+        while at.next_if(|o| o.source < source).is_some() {}
+        if let Some(o) = at.peek_mut().filter(|o| o.source == source) {
+            o.columns.push(Column { name: r.get(1)?, quantity: quantity_of(r.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)? });
+        }
+    }
+    Ok(out)
+}
+
+pub(super) fn identities(conn: &Connection) -> Result<Vec<IdentityRecord>, ReadError> {
+    let mut s = conn.prepare_cached("SELECT kind, key, id FROM identities ORDER BY kind, key")?;
+    let mut rows = s.query([])?;
+    let mut out = Vec::new();
+    while let Some(r) = rows.next()? {
+        out.push(IdentityRecord { kind: kind_of(&r.get::<_, String>(0)?)?, key: r.get(1)?, id: r.get(2)? });
+    }
+    Ok(out)
+}
+
+/// An event, and the batch it came with (column 5).
+pub(super) fn event_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<(u64, EventRecord)> {
+    let event = EventRecord { seq: count(r.get(0)?), at: Ts(r.get(1)?), incident: r.get(2)?, code: Cow::Owned(r.get(3)?), body: r.get(4)? };
+    Ok((count(r.get(5)?), event))
+}
+
+/// Events with a number above `seq`, in their order.
+pub(super) fn events_after(conn: &Connection, seq: u64, limit: usize) -> Result<Vec<EventRecord>, ReadError> {
+    let mut s = conn.prepare_cached("SELECT seq, at, incident, code, body, batch FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let rows = s.query_map((integer(seq), integer(limit as u64)), |r| Ok(event_of(r)?.1))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// All events of one incident, in their order.
+pub(super) fn events_of(conn: &Connection, incident: &str) -> Result<Vec<EventRecord>, ReadError> {
+    let mut s = conn.prepare_cached("SELECT seq, at, incident, code, body, batch FROM events WHERE incident = ?1 ORDER BY seq")?;
+    let rows = s.query_map([incident], |r| Ok(event_of(r)?.1))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The newest checkpoint of a batch before `batch`.
+pub(super) fn checkpoint_before(conn: &Connection, batch: u64) -> Result<Option<StoredCheckpoint>, ReadError> {
+    let found = conn
+        .prepare_cached("SELECT batch, format, body FROM checkpoints WHERE batch < ?1 ORDER BY batch DESC LIMIT 1")?
+        .query_row([integer(batch)], |r| {
+            Ok(StoredCheckpoint { batch: count(r.get(0)?), checkpoint: Checkpoint { format: r.get(1)?, body: r.get(2)? } })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn head(conn: &Connection) -> rusqlite::Result<Option<Head>> {
+    conn.prepare_cached("SELECT batch, received, rows, total, last_event FROM commits ORDER BY batch DESC LIMIT 1")?
+        .query_row([], |r| {
+            Ok(Head {
+                batch: count(r.get(0)?),
+                received: Ts(r.get(1)?),
+                rows: count(r.get(2)?),
+                total_rows: count(r.get(3)?),
+                last_event: count(r.get(4)?),
+            })
+        })
+        .optional()
+}
+
+/// The first and the last time of any row.
+pub(super) fn span(conn: &Connection) -> Result<(Option<Ts>, Option<Ts>), ReadError> {
+    let edge = |sql| conn.prepare_cached(sql)?.query_row([], |r| r.get(0)).optional().map(|t| t.map(Ts));
+    Ok((edge("SELECT ts FROM readings ORDER BY ts LIMIT 1")?, edge("SELECT ts FROM readings ORDER BY ts DESC LIMIT 1")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_the_file_are_those_of_the_domain() {
+        for (q, text) in QUANTITIES {
+            assert_eq!(serde_json::to_value(q).unwrap(), text);
+            assert_eq!(quantity_of(text).unwrap(), q);
+            assert_eq!(quantity_text(q), text);
+            // A quantity that is added to the domain stops here until it is in the table.
+            match q {
+                Quantity::Volume | Quantity::Pulses | Quantity::Flow | Quantity::Temperature => {}
+                Quantity::Ratio | Quantity::Energy | Quantity::Voltage | Quantity::Number => {}
+            }
+        }
+        for k in [IdentityKind::Place, IdentityKind::Point, IdentityKind::Meter] {
+            assert_eq!(kind_of(kind_text(k)).unwrap(), k);
+        }
+        assert!(quantity_of("pressure").unwrap_err().to_string().contains("pressure"));
+    }
+
+    #[test]
+    fn a_look_back_ends_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("h.db");
+        let mut conn = Connection::open(&path).unwrap();
+        super::super::schema::prepare(&mut conn, &path).unwrap();
+        for (ts, source) in [(10, 1), (11, 2), (12, 2), (13, 2)] {
+            conn.execute("INSERT INTO readings VALUES (?1, ?2, 1, 0, 0, 7, NULL, NULL, NULL, NULL, NULL, NULL, NULL)", [ts, source])
+                .unwrap();
+        }
+        let before = |ts, n| row_before(&conn, SourceId(1), Ts(ts), n).unwrap();
+        assert_eq!(before(14, 3), Before::TooFarBack);
+        assert_eq!(before(14, 4).row().map(|r| r.ts), Some(Ts(10)));
+        assert_eq!(before(13, 3).row().map(|r| r.ts), Some(Ts(10)));
+        assert_eq!(before(10, 3), Before::Nothing);
+        assert_eq!(row_before(&conn, SourceId(3), Ts(14), 4).unwrap(), Before::Nothing);
+    }
+
+    /// Whatever the planner thinks up, none of the frequent questions may sort or scan the whole table.
+    #[test]
+    fn frequent_questions_use_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("h.db");
+        let mut conn = Connection::open(&path).unwrap();
+        super::super::schema::prepare(&mut conn, &path).unwrap();
+        for sql in [
+            "SELECT * FROM readings r WHERE r.ts >= 1 AND r.ts < 2 AND r.source = 3 ORDER BY r.ts LIMIT 4",
+            "SELECT * FROM readings r WHERE (r.ts, r.source) >= (1, 2) AND r.ts < 3 ORDER BY r.ts, r.source LIMIT 4",
+            "SELECT ts FROM (SELECT ts, source FROM readings WHERE ts < 1 ORDER BY ts DESC, source DESC LIMIT 3) WHERE source = 2 LIMIT 1",
+            "SELECT * FROM events WHERE incident = 'x' ORDER BY seq",
+            "SELECT * FROM v_readings WHERE ts >= 1 AND ts < 2",
+        ] {
+            let mut s = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> = s.query_map([], |r| r.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+            let plan = plan.join("; ");
+            assert!(plan.contains("SEARCH") && !plan.contains("TEMP B-TREE") && !plan.contains("SCAN r"), "{sql}: {plan}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The tables, and how an older file becomes a newer one.
+
+use super::error::OpenError;
+use rusqlite::{Connection, TransactionBehavior};
+use std::path::Path;
+
+/// `PRAGMA application_id` of our files: "HEYU".
+pub const APPLICATION_ID: i32 = 0x4845_5955;
+
+/// `PRAGMA user_version` that this program writes.
+pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
+const MIGRATIONS: &[&str] = &[V1];
+
+const V1: &str = r"
+-- One row per message. By time first: a commit touches the newest page or two, where (source, ts) would touch one page per source.
+-- flags 0 and an absent value cost no payload byte.
+CREATE TABLE readings (
+  ts INTEGER NOT NULL, source INTEGER NOT NULL, batch INTEGER NOT NULL, pos INTEGER NOT NULL, flags INTEGER NOT NULL,
+  v0 INTEGER, v1 INTEGER, v2 INTEGER, v3 INTEGER, v4 INTEGER, v5 INTEGER, v6 INTEGER, v7 INTEGER,
+  PRIMARY KEY (ts, source)
+) STRICT, WITHOUT ROWID;
+
+-- ts_min..ts_max (both inclusive) holds all of the batch's rows that are not in `late`; NULL if there are none.
+-- total and last_event count everything up to and including this batch.
+CREATE TABLE commits (
+  batch INTEGER PRIMARY KEY, received INTEGER NOT NULL, rows INTEGER NOT NULL, ts_min INTEGER, ts_max INTEGER,
+  total INTEGER NOT NULL, last_event INTEGER NOT NULL
+) STRICT;
+
+-- Rows far from the middle of their batch, so that one device with a lost clock does not widen the batch's range to a year.
+CREATE TABLE late (
+  batch INTEGER NOT NULL, pos INTEGER NOT NULL, ts INTEGER NOT NULL, source INTEGER NOT NULL,
+  PRIMARY KEY (batch, pos)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sources (source INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, topic TEXT NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE columns (
+  source INTEGER NOT NULL, ix INTEGER NOT NULL, name TEXT NOT NULL, quantity TEXT NOT NULL,
+  PRIMARY KEY (source, ix)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE identities (
+  kind TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL UNIQUE,
+  PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY, batch INTEGER NOT NULL, at INTEGER NOT NULL, incident TEXT NOT NULL, code TEXT NOT NULL, body TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_incident ON events (incident);
+
+-- Two slots, the older one is overwritten.
+CREATE TABLE checkpoints (slot INTEGER PRIMARY KEY CHECK (slot IN (0, 1)), batch INTEGER NOT NULL, format INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- For people and other tools: one row per value, UTC time as text, the number in its smallest unit beside the unit's name.
+CREATE VIEW v_readings AS
+SELECT strftime('%Y-%m-%dT%H:%M:%fZ', r.ts / 1000.0, 'unixepoch') AS time, s.topic AS topic, c.name AS name,
+       CASE c.ix WHEN 0 THEN r.v0 WHEN 1 THEN r.v1 WHEN 2 THEN r.v2 WHEN 3 THEN r.v3
+                 WHEN 4 THEN r.v4 WHEN 5 THEN r.v5 WHEN 6 THEN r.v6 WHEN 7 THEN r.v7 END AS value,
+       CASE c.quantity WHEN 'volume' THEN 'mL' WHEN 'flow' THEN 'mL/h' WHEN 'temperature' THEN 'm°C' WHEN 'ratio' THEN '‰'
+                       WHEN 'energy' THEN 'Wh' WHEN 'voltage' THEN 'mV' WHEN 'pulses' THEN 'pulse' ELSE '1/1000' END AS unit,
+       (r.flags & 1) <> 0 AS clock_unsure, (r.flags & 2) <> 0 AS arrival_time, r.ts AS ts, r.source AS source, r.batch AS batch
+FROM readings r CROSS JOIN sources s ON s.source = r.source CROSS JOIN columns c ON c.source = r.source
+WHERE value IS NOT NULL;
+
+CREATE VIEW v_events AS
+SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS time, incident, code, body, batch FROM events;
+
+CREATE VIEW v_commits AS
+SELECT batch, strftime('%Y-%m-%dT%H:%M:%fZ', received / 1000.0, 'unixepoch') AS received, rows,
+       strftime('%Y-%m-%dT%H:%M:%fZ', ts_min / 1000.0, 'unixepoch') AS first, strftime('%Y-%m-%dT%H:%M:%fZ', ts_max / 1000.0, 'unixepoch') AS last,
+       total, last_event
+FROM commits;
+";
+
+/// Where a file stands.
+enum Found {
+    /// Nothing in it yet, or no more than an interrupted beginning.
+    Fresh,
+    Version(i64),
+}
+
+fn inspect(conn: &Connection, path: &Path) -> Result<Found, OpenError> {
+    let e = |e| OpenError::sqlite(path, e);
+    let application_id: i32 = conn.pragma_query_value(None, "application_id", |r| r.get(0)).map_err(e)?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(e)?;
+    if application_id == APPLICATION_ID {
+        return if version > VERSION {
+            Err(OpenError::Newer { path: path.to_owned(), found: version })
+        } else {
+            Ok(Found::Version(version))
+        };
+    }
+    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(e)?;
+    if application_id == 0 && version == 0 && objects == 0 {
+        Ok(Found::Fresh)
+    } else {
+        Err(OpenError::Foreign { path: path.to_owned(), application_id })
+    }
+}
+
+/// Makes a fresh file ours and an older one current. Looks before it touches: a refused file is left as it was.
+pub(super) fn prepare(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let found = inspect(conn, path)?;
+    let e = |e| OpenError::sqlite(path, e);
+    if let Found::Fresh = found {
+        // Both are fixed with the first page that is written.
+        conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;").map_err(e)?;
+    }
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0)).map_err(e)?;
+    if mode != "wal" {
+        return Err(OpenError::NoWal { path: path.to_owned(), mode });
+    }
+    let from = match found {
+        Found::Fresh => 0,
+        Found::Version(v) => v,
+    };
+    // A version below zero is nobody's; the first migration then fails on tables that exist, and changes nothing.
+    for (n, sql) in MIGRATIONS.iter().enumerate().skip(usize::try_from(from).unwrap_or(0)) {
+        migrate(conn, sql, n as i64 + 1).map_err(e)?;
+    }
+    Ok(())
+}
+
+fn migrate(conn: &mut Connection, sql: &str, version: i64) -> rusqlite::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(sql)?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", version)?;
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)",
+        (format!("schema_{version}_made_by"), concat!("heyun ", env!("CARGO_PKG_VERSION"))),
+    )?;
+    tx.commit()
+}
+
+/// Refuses anything but a file of exactly this schema.
+pub(super) fn check_current(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    match inspect(conn, path)? {
+        Found::Version(VERSION) => Ok(()),
+        Found::Version(found) => Err(OpenError::Older { path: path.to_owned(), found }),
+        Found::Fresh => Err(OpenError::Older { path: path.to_owned(), found: 0 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_beginning_is_begun_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("h.db");
+        let first = Connection::open(&path).unwrap();
+        first.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
+        drop(first);
+        let mut conn = Connection::open(&path).unwrap();
+        prepare(&mut conn, &path).unwrap();
+        check_current(&conn, &path).unwrap();
+        prepare(&mut conn, &path).unwrap();
+    }
+
+    #[test]
+    fn a_failed_migration_leaves_the_version_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("h.db");
+        let mut conn = Connection::open(&path).unwrap();
+        prepare(&mut conn, &path).unwrap();
+        assert!(migrate(&mut conn, "CREATE TABLE half (x); CREATE TABLE readings (x);", VERSION + 1).is_err());
+        check_current(&conn, &path).unwrap();
+        assert_eq!(conn.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'half'", [], |r| r.get(0)), Ok(0));
+    }
+}

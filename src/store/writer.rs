@@ -1,0 +1,103 @@
+//! The one thread that writes, and the handle that it is asked by.
+
+use super::batch::{Batch, Committed};
+use super::commit::Committer;
+use super::error::{CommitError, OpenError};
+use super::lock::Lock;
+use rusqlite::Connection;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+/// Requests that may wait for the store's thread. The engine sends one batch at a time and waits for its answer, pings come from the
+/// watchdog: when the queue is full, the caller waits too. Nothing is ever dropped.
+pub const QUEUE: usize = 4;
+
+/// Owns the thread `store`. Dropping it closes the file in good order, as [`Writer::close`] does, but tells nobody how that went.
+#[derive(Debug)]
+pub struct Writer {
+    /// None once closing has begun.
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<Result<(), rusqlite::Error>>>,
+}
+
+enum Job {
+    Commit(Arc<Batch>, SyncSender<Result<Committed, CommitError>>),
+    Ping(SyncSender<()>),
+}
+
+impl Writer {
+    pub(super) fn start(conn: Connection, path: PathBuf, lock: Lock) -> Result<Writer, OpenError> {
+        let committer = Committer::new(conn, path)?;
+        let (jobs, queue) = sync_channel(QUEUE);
+        let thread = Builder::new()
+            .name("store".into())
+            .spawn(move || {
+                let closed = serve(committer, queue);
+                // The next process may open only what this one has closed.
+                drop(lock);
+                closed
+            })
+            .map_err(OpenError::Thread)?;
+        Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Stores the batch and returns when it would survive a power cut. Blocks the caller.
+    ///
+    /// After an error nothing of the batch is visible, and the very same batch may be committed again; if it did reach the disk (an error
+    /// that came after the deed), the repetition says so and writes nothing.
+    pub fn commit(&self, batch: Arc<Batch>) -> Result<Committed, CommitError> {
+        self.ask(|reply| Job::Commit(batch, reply)).ok_or(CommitError::Gone)?
+    }
+
+    /// Returns when the store's thread has got round to it: whatever was sent before is done, and the thread lives. Blocks as long as the
+    /// disk does.
+    pub fn ping(&self) -> Result<(), CommitError> {
+        self.ask(Job::Ping).ok_or(CommitError::Gone)
+    }
+
+    /// Moves the log into the database and closes it. An error here loses nothing: the log stays and is read at the next opening.
+    pub fn close(mut self) -> Result<(), CommitError> {
+        match self.finish() {
+            Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(source))) => Err(CommitError::Close { source }),
+            Some(Err(_panic)) => Err(CommitError::Gone),
+            None => Ok(()),
+        }
+    }
+
+    /// None where the thread is gone before it answers.
+    fn ask<T>(&self, job: impl FnOnce(SyncSender<T>) -> Job) -> Option<T> {
+        let (reply, answer) = sync_channel(1);
+        self.jobs.as_ref()?.send(job(reply)).ok()?;
+        answer.recv().ok()
+    }
+
+    fn finish(&mut self) -> Option<std::thread::Result<Result<(), rusqlite::Error>>> {
+        self.jobs = None;
+        self.thread.take().map(JoinHandle::join)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Nobody is left to hear of it, and the log holds what the database does not.
+        let _ = self.finish();
+    }
+}
+
+fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite::Error> {
+    for job in queue {
+        // A caller that no longer waits has no use for the answer; the deed stands either way.
+        match job {
+            Job::Commit(batch, reply) => {
+                let _ = reply.send(committer.commit(&batch));
+            }
+            Job::Ping(reply) => {
+                let _ = reply.send(());
+            }
+        }
+    }
+    committer.close()
+}
