@@ -6,7 +6,7 @@
 use super::dto::Decimal;
 use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
-use super::params::Params;
+use super::params::{Id, Params};
 use super::zone::{self, Stamp};
 use super::{meters, readings, time_param};
 use crate::domain::meter::{Ledger, Step, Value};
@@ -16,7 +16,7 @@ use crate::domain::topology::{Meter, Topology};
 use crate::domain::units::{Millilitres, Quantity};
 use crate::store::{ReadError, Reader};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ pub async fn flow(
     State(topology): State<Arc<Topology>>,
     State(snapshots): State<Snapshots>,
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Id(id): Id,
     params: Params,
 ) -> Result<Json<Flow>, Error> {
     let params = params.only(&["from", "to", "limit"])?;

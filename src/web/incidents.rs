@@ -4,7 +4,7 @@ use super::dto::{Start, Text};
 use super::error::{Error, Problem};
 use super::events::{self, EventReport, FindingReport};
 use super::handles::{EngineDoor, Snapshots, Store};
-use super::params::{Body, Params};
+use super::params::{Body, Id, Params};
 use super::texts;
 use super::zone::Stamp;
 use crate::domain::engine::Command;
@@ -12,7 +12,7 @@ use crate::domain::finding::Cause;
 use crate::domain::incident::{Closer, Event, Incident, IncidentState};
 use crate::domain::topology::Topology;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -167,7 +167,7 @@ pub async fn incidents(
 pub async fn one(
     State(topology): State<Arc<Topology>>,
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Id(id): Id,
     params: Params,
 ) -> Result<Json<IncidentFile>, Error> {
     params.only(&[])?;
@@ -188,7 +188,7 @@ pub async fn accept(
     State(topology): State<Arc<Topology>>,
     State(engine): State<EngineDoor>,
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(b): Body<AcceptRequest>,
 ) -> Result<Json<IncidentReport>, Error> {
     let command = Command::Accept { incident: id.clone(), by: b.by, note: b.note };
@@ -207,7 +207,7 @@ pub async fn close(
     State(topology): State<Arc<Topology>>,
     State(engine): State<EngineDoor>,
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(b): Body<CloseRequest>,
 ) -> Result<Json<IncidentReport>, Error> {
     let command = Command::Close { incident: id.clone(), by: b.by, reason: b.reason };

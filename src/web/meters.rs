@@ -3,7 +3,7 @@
 use super::dto::Decimal;
 use super::error::Error;
 use super::handles::Snapshots;
-use super::params::Params;
+use super::params::{Id, Params};
 use super::zone::{self, Stamp};
 use crate::domain::engine::{PointState, Snapshot};
 use crate::domain::incident::IncidentState;
@@ -11,7 +11,7 @@ use crate::domain::meter::StepCounts;
 use crate::domain::time::Ts;
 use crate::domain::topology::{Boundary, Column, PlaceKind, PointIx, PointKind, Responsible, Topology, ValveCard};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -168,7 +168,7 @@ pub async fn meters(
 pub async fn one(
     State(topology): State<Arc<Topology>>,
     State(snapshots): State<Snapshots>,
-    Path(id): Path<String>,
+    Id(id): Id,
     params: Params,
 ) -> Result<Json<Meter>, Error> {
     params.only(&[])?;

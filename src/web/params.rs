@@ -4,7 +4,7 @@ use super::dto::Text;
 use super::error::Error;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -67,6 +67,19 @@ impl Params {
                 Err(Error::BadParameter { name, value: value.to_owned(), expected })
             }
         }
+    }
+}
+
+/// The `{id}` of a path.
+#[derive(Debug)]
+pub struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Id, Error> {
+        let Path(id) = Path::from_request_parts(parts, state).await.map_err(|e| Error::BadBody { detail: e.body_text() })?;
+        Ok(Id(id))
     }
 }
 

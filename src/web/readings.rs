@@ -4,7 +4,7 @@ use super::dto::Decimal;
 use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::meters;
-use super::params::Params;
+use super::params::{Id, Params};
 use super::time_param::{self, Span};
 use super::topology::ColumnReport;
 use super::zone::{self, Stamp};
@@ -12,7 +12,7 @@ use crate::domain::reading::{Flags, Row};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Column, Topology};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -65,7 +65,7 @@ pub async fn readings(
     State(topology): State<Arc<Topology>>,
     State(snapshots): State<Snapshots>,
     State(store): State<Store>,
-    Path(id): Path<String>,
+    Id(id): Id,
     params: Params,
 ) -> Result<Json<Readings>, Error> {
     let params = params.only(&["from", "to", "limit"])?;

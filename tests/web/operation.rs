@@ -1,8 +1,11 @@
-use crate::gateway::{Gateway, ts};
+use crate::gateway::{Gateway, handles, ts};
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
 use heyun::domain::reading::Reject;
-use heyun::web::{BrokerState, Health, StoreState};
+use heyun::web::{BrokerState, Health, StoreState, router};
 use serde_json::json;
 use std::sync::Arc;
+use tower::ServiceExt;
 
 fn change(g: &Gateway, f: impl FnOnce(&mut Health)) {
     g.health.send_modify(|h| f(Arc::make_mut(h)));
@@ -57,4 +60,18 @@ async fn metrics_account_for_every_message() {
         assert!(answer.text.lines().any(|l| l == line), "{line} is not in\n{}", answer.text);
     }
     assert!(!answer.text.contains("source=\"\""), "all that was refused belongs to a source");
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_read_fails_history_alone_and_shows_no_paths() {
+    let (handles, _core, _health, dir) = handles();
+    let router = router(handles);
+    drop(dir);
+    let get = |path: &str| router.clone().oneshot(Request::get(path).header("host", "localhost").body(Body::empty()).unwrap());
+    let failed = get("/api/v1/incidents/x").await.unwrap();
+    assert_eq!((failed.status().as_u16(), failed.headers()["retry-after"].to_str().unwrap()), (503, "10"));
+    let text = to_bytes(failed.into_body(), 1 << 16).await.unwrap();
+    let text = std::str::from_utf8(&text).unwrap();
+    assert!(text.contains("store_unreadable") && !text.contains("heyun.db") && !text.contains("unable to open"), "{text}");
+    assert_eq!(get("/api/v1/meters").await.unwrap().status(), 200);
 }

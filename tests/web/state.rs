@@ -124,6 +124,7 @@ async fn what_is_asked_wrongly_is_told_with_name_value_and_what_would_be_right()
     for path in ["/api/v1/meters/b16", "/api/v1/meters/b16/readings", "/api/v1/meters/g1.0/flow", "/api/v1/meters/%F0%9F%92%A7"] {
         assert_eq!(g.get(path).await.problem(404)["code"], "unknown_meter", "{path}");
     }
+    assert_eq!(g.get("/api/v1/meters/%FF").await.problem(400)["code"], "bad_body");
     let long = format!("/api/v1/meters/{}", "x".repeat(1_000));
     assert!(g.get(&long).await.problem(404)["value"].as_str().unwrap().chars().count() <= 121);
 }
