@@ -6,9 +6,9 @@
 //! certain but its moment is not.
 
 use super::finding::Mark;
-use super::time::Ms;
+use super::time::{Ms, Ts};
 use super::topology::Meter;
-use super::units::{Millilitres, MillilitresPerHour};
+use super::units::{Millilitres, MillilitresPerHour, Quantity};
 use serde::{Deserialize, Serialize};
 
 /// How many readings must go on from a level that does not fit before it is believed.
@@ -40,6 +40,14 @@ pub struct StepCounts {
     pub late: u64,
     /// Steps over a pause much longer than usual: the volume is certain, its moment is not.
     pub gap: u64,
+}
+
+/// One value of a meter's column, in the quantity's smallest unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value {
+    pub quantity: Quantity,
+    pub ts: Ts,
+    pub value: i64,
 }
 
 /// What one reading meant.
@@ -123,9 +131,17 @@ impl Ledger {
         self.flow = None;
     }
 
-    /// Begins the account at a mark that nobody read (a mean flow's register is made up).
-    pub fn begin_at(&mut self, mark: Mark) {
-        self.last = Some(mark);
+    /// The register that a value stands for, to be taken by [`Ledger::step`]: pulses are weighed; a mean flow over the span that begins
+    /// at the value's time is known at its end, as a made-up register that rose by that much (and stood at zero before the first).
+    pub fn mark(&mut self, meter: &Meter, v: Value) -> Mark {
+        match (v.quantity, meter.mean_flow_over) {
+            (Quantity::Flow, Some(span)) => {
+                let before = *self.last.get_or_insert(Mark { ts: v.ts, register: Millilitres::ZERO });
+                Mark { ts: v.ts + span, register: before.register + MillilitresPerHour(v.value).over(span.0) }
+            }
+            (Quantity::Pulses, _) => Mark { ts: v.ts, register: Millilitres(v.value.saturating_mul(meter.pulse_weight.0)) },
+            _ => Mark { ts: v.ts, register: Millilitres(v.value) },
+        }
     }
 
     /// Takes the next reading in order of arrival.
@@ -303,6 +319,20 @@ mod tests {
         let (v, s) = run(&[(0, 100), (15, 110), (30, 120), (20, 112), (240, 400)]);
         assert_eq!(v, [10, 10, 280]);
         assert_eq!((s.late, s.gap), (1, 1));
+    }
+
+    #[test]
+    fn values_become_registers_by_what_they_measure() {
+        let at = |quantity, value| Value { quantity, ts: Ts(60_000), value };
+        let mut l = Ledger::default();
+        assert_eq!(l.mark(&meter(), at(Quantity::Volume, 7)), Mark { ts: Ts(60_000), register: Millilitres(7) });
+        assert_eq!(l.mark(&meter(), at(Quantity::Pulses, 7)), Mark { ts: Ts(60_000), register: Millilitres::litres(7) });
+        assert_eq!(l.last(), None);
+        let mean = Meter { mean_flow_over: Some(Ms::minutes(15)), ..meter() };
+        let mark = l.mark(&mean, at(Quantity::Flow, 40_000));
+        assert_eq!(mark, Mark { ts: Ts(960_000), register: Millilitres::litres(10) });
+        let from = Mark { ts: Ts(60_000), register: Millilitres::ZERO };
+        assert_eq!(l.step(&mean, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(10), gap: false });
     }
 
     #[test]

@@ -1,32 +1,39 @@
-//! stub
-use crate::domain::engine::{Command, CommandError, Snapshot};
-use crate::domain::incident::Incident;
-use crate::domain::time::Ts;
-use crate::domain::topology::Topology;
-use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
-pub struct CommandRequest {
-    pub command: Command,
-    pub reply: oneshot::Sender<Result<Arc<Incident>, CommandError>>,
-}
-pub struct Handles {
-    pub topology: Arc<Topology>,
-    pub snapshot: watch::Receiver<Arc<Snapshot>>,
-    pub reader: crate::store::Reader,
-    pub commands: mpsc::Sender<CommandRequest>,
-    pub health: watch::Receiver<Arc<Health>>,
-}
-#[derive(Clone, Debug)]
-pub struct Health {
-    pub started_at: Ts,
-}
-pub async fn serve(_l: tokio::net::TcpListener, mut h: Handles, until: impl Future<Output = ()>) -> std::io::Result<()> {
-    let printer = async {
-        while h.snapshot.changed().await.is_ok() {
-            let s = h.snapshot.borrow().clone();
-            tracing::debug!(counts = ?s.counts, incidents = s.incidents.len(), "snapshot");
-        }
-    };
-    tokio::select! { () = until => {} () = printer => {} }
-    Ok(())
-}
+//! HTTP for people and programs: what is and was, as JSON and as a stream; the two commands that exist; health and metrics.
+//!
+//! The web decides nothing. It reads the engine's newest [`Snapshot`], asks the store's [`Reader`], and hands [`Command`]s to the engine,
+//! whose answer comes after the commit. Each handler names the few handles that it needs ([`handles`]); none sees them all.
+//!
+//! There are no accounts yet, so only loopback addresses are served, only requests that name this machine as their host are answered
+//! (DNS rebinding), and what changes something must be `application/json` (which no foreign page can send unasked).
+//!
+//! Every handler's path, parameters and answers stand beside it; [`openapi`] and the router are made from the same list.
+
+mod app;
+mod dto;
+mod error;
+mod events;
+mod flow;
+mod guard;
+mod handles;
+mod health;
+mod incidents;
+mod live;
+mod meters;
+mod metrics;
+mod params;
+mod readings;
+mod server;
+mod sources;
+mod texts;
+mod time_param;
+mod topology;
+mod zone;
+
+pub use app::{openapi, router};
+pub use handles::{CommandRequest, Handles};
+pub use health::{Batches, Broker, BrokerState, Health, StoreHealth, StoreState};
+pub use metrics::reference as metrics_reference;
+pub use server::{Settings, serve};
+
+#[cfg(doc)]
+use crate::{domain::engine::Command, domain::engine::Snapshot, store::Reader};

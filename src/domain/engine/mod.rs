@@ -17,7 +17,6 @@ mod source;
 pub use checkpoint::{CHECKPOINT_FORM, Checkpoint, SourceMemory};
 pub use message::{Command, CommandError, Effect, Effects, IdentityKind, IdentityRecord, Input, Past, PastUnavailable, SourceRecord};
 pub use point::PointMemory;
-use point::Value;
 pub use snapshot::{BadPayload, PointState, Snapshot, SourceState};
 pub use source::Recent;
 
@@ -25,6 +24,7 @@ use crate::domain::detect::silence;
 use crate::domain::finding::{Cause, Finding};
 use crate::domain::id::global_id;
 use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentState};
+use crate::domain::meter::Value;
 use crate::domain::reading::{Counts, Flags, Outcome, Reading, Refused, Reject, Row, SourceId, Values};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{FeedIx, MAX_COLUMNS, PointIx, Topology};

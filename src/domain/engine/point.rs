@@ -4,10 +4,9 @@ use crate::domain::detect::hourly::Hourly;
 use crate::domain::detect::monthly::Monthly;
 use crate::domain::detect::{HISTORIC_AFTER, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
-use crate::domain::meter::{Ledger, Step};
-use crate::domain::time::{Ms, Ts};
+use crate::domain::meter::{Ledger, Step, Value};
+use crate::domain::time::Ts;
 use crate::domain::topology::Point;
-use crate::domain::units::{Millilitres, MillilitresPerHour, Quantity};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -21,14 +20,6 @@ pub struct PointMemory {
     pub ledger: Ledger,
     pub hourly: Hourly,
     pub monthly: Monthly,
-}
-
-/// One value of a point's column, in the quantity's smallest unit.
-#[derive(Clone, Copy, Debug)]
-pub struct Value {
-    pub quantity: Quantity,
-    pub ts: Ts,
-    pub value: i64,
 }
 
 impl PointMemory {
@@ -48,23 +39,9 @@ impl PointMemory {
 
     /// Takes one value of the point's column; puts what its rules say into `said`.
     pub fn value(&mut self, point: &Point, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
-        let mark = match (v.quantity, point.meter.mean_flow_over) {
-            (Quantity::Flow, Some(span)) => self.after_mean_flow(v, span),
-            (Quantity::Pulses, _) => Mark { ts: v.ts, register: Millilitres(v.value.saturating_mul(point.meter.pulse_weight.0)) },
-            _ => Mark { ts: v.ts, register: Millilitres(v.value) },
-        };
-        self.heard = self.heard.max(Some(mark.ts));
+        self.heard = self.heard.max(Some(v.ts));
+        let mark = self.ledger.mark(&point.meter, v);
         self.register(point, mark, now, tz, said);
-    }
-
-    /// A mean flow over the span that begins at the value's time is known at its end: as a register that rose by that much. What
-    /// passed in spans that nobody told is unknown: the made-up register stands still over them.
-    fn after_mean_flow(&mut self, v: Value, span: Ms) -> Mark {
-        let before = self.ledger.last().map_or(Millilitres::ZERO, |m| m.register);
-        if self.ledger.last().is_none_or(|m| m.ts < v.ts) {
-            self.ledger.begin_at(Mark { ts: v.ts, register: before });
-        }
-        Mark { ts: v.ts + span, register: before + MillilitresPerHour(v.value).over(span.0) }
     }
 
     fn register(&mut self, point: &Point, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {

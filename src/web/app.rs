@@ -1,0 +1,74 @@
+//! The list of what is served. Router and OpenAPI document are made from the same one, so neither can know more than the other.
+
+use super::error::Error;
+use super::guard;
+use super::handles::{App, Handles};
+use super::live::{STREAMS, Streams};
+use super::{flow, health, incidents, live, meters, metrics, readings, sources, topology};
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Uri, header};
+use axum::middleware;
+use axum::response::{Html, IntoResponse};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// What a client generator reads. Kept as a file: it is compared with the code by a test, and served from the binary's read-only pages.
+const OPENAPI_JSON: &str = include_str!("../../docs/api/openapi.json");
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "heyun 和韵", description = "Water and heating of residential compounds: what the meters say, what is wrong, who is on it.\n\n\
+        Times are RFC 3339 with the offset of the compound's clocks. Volumes are exact decimals; the unit is in the field's name. Sentences \
+        come in Chinese (`zh`) and English (`en`), beside a stable `code` for programs. Fields may be added; clients ignore those they do not \
+        know."),
+    tags((name = "state", description = "现状 · what is now"), (name = "history", description = "历史 · what was"),
+         (name = "commands", description = "操作 · what a person does"), (name = "operation", description = "运行 · how the gateway is")),
+    components(schemas(super::live::Hello, super::live::ChangedMeters, super::events::EventReport))
+)]
+struct Api;
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(health::healthz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(topology::topology))
+        .routes(routes!(meters::meters))
+        .routes(routes!(meters::one))
+        .routes(routes!(readings::readings))
+        .routes(routes!(flow::flow))
+        .routes(routes!(incidents::incidents))
+        .routes(routes!(incidents::one))
+        .routes(routes!(incidents::accept))
+        .routes(routes!(incidents::close))
+        .routes(routes!(sources::sources))
+        .routes(routes!(live::live))
+}
+
+/// The OpenAPI document of everything that is served under a stable address.
+pub fn openapi() -> Document {
+    routes().into_openapi()
+}
+
+/// Everything behind its guards. [`super::serve`] binds it to a listener; tests call it directly.
+pub fn router(handles: Handles) -> axum::Router {
+    with_streams(handles, Streams::new(STREAMS))
+}
+
+pub(super) fn with_streams(handles: Handles, streams: Streams) -> axum::Router {
+    let (api, _) = routes().split_for_parts();
+    let docs = SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json").validator_url("none"));
+    api.route("/", get(|| async { Html(include_str!("index.html")) }))
+        .route("/api/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI_JSON) }))
+        .merge(docs)
+        .fallback(|uri: Uri| async move { Error::UnknownRoute { path: uri.path().chars().take(200).collect() } })
+        .method_not_allowed_fallback(|| async { Error::WrongMethod.into_response() })
+        .with_state(App::new(handles, streams))
+        .layer(DefaultBodyLimit::max(guard::BODY))
+        .layer(CatchPanicLayer::custom(guard::panicked))
+        .layer(middleware::from_fn(guard::guard))
+}

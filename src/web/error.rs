@@ -1,0 +1,171 @@
+//! The one table from what went wrong to what a client is told: status, stable code, a sentence in both languages, and what would be right.
+//!
+//! What went wrong inside (the store, a bug) goes to the log in full and to the client as a code only.
+
+use super::dto::Text;
+use super::texts;
+use crate::domain::engine::CommandError;
+use crate::store::ReadError;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Everything that a request can fail by.
+#[derive(Debug)]
+pub enum Error {
+    /// A query parameter's value is not understood.
+    BadParameter {
+        name: &'static str,
+        value: String,
+        expected: Text,
+    },
+    /// A query parameter that this path does not know, or knows but once.
+    UnknownParameter {
+        name: String,
+        known: &'static [&'static str],
+    },
+    UnknownMeter {
+        id: String,
+    },
+    UnknownIncident {
+        id: String,
+    },
+    UnknownRoute {
+        path: String,
+    },
+    WrongMethod,
+    /// The request names a host that is not this machine.
+    ForeignHost {
+        host: String,
+    },
+    /// What changes something must say that it is JSON.
+    NotJson,
+    /// The body cannot be read as what this path takes; the parser's words, place included.
+    BadBody {
+        detail: String,
+    },
+    BodyTooLarge,
+    BadField {
+        field: &'static str,
+        limit: usize,
+    },
+    AlreadyAccepted {
+        by: String,
+    },
+    AlreadyClosed,
+    /// All readers of the store, or the engine's queue, are taken.
+    Busy,
+    TooManyStreams,
+    /// The engine has the command, but no answer came in time: it may still be done.
+    Unanswered,
+    Timeout,
+    /// The process is ending.
+    Stopping,
+    Store(ReadError),
+    /// A bug, or a store that holds what this version never writes.
+    Internal(String),
+}
+
+impl Error {
+    /// The table.
+    fn row(&self) -> (StatusCode, &'static str) {
+        match self {
+            Error::BadParameter { .. } => (StatusCode::BAD_REQUEST, "bad_parameter"),
+            Error::UnknownParameter { .. } => (StatusCode::BAD_REQUEST, "unknown_parameter"),
+            Error::UnknownMeter { .. } => (StatusCode::NOT_FOUND, "unknown_meter"),
+            Error::UnknownIncident { .. } => (StatusCode::NOT_FOUND, "unknown_incident"),
+            Error::UnknownRoute { .. } => (StatusCode::NOT_FOUND, "unknown_route"),
+            Error::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "wrong_method"),
+            Error::ForeignHost { .. } => (StatusCode::MISDIRECTED_REQUEST, "foreign_host"),
+            Error::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json"),
+            Error::BadBody { .. } => (StatusCode::BAD_REQUEST, "bad_body"),
+            Error::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Error::BadField { .. } => (StatusCode::BAD_REQUEST, "bad_field"),
+            Error::AlreadyAccepted { .. } => (StatusCode::CONFLICT, "already_accepted"),
+            Error::AlreadyClosed => (StatusCode::CONFLICT, "already_closed"),
+            Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Error::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "too_many_streams"),
+            Error::Unanswered => (StatusCode::GATEWAY_TIMEOUT, "unanswered"),
+            Error::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            Error::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            Error::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unreadable"),
+            Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    /// The parameter or field at fault, and the value that it had.
+    fn culprit(&self) -> (Option<String>, Option<String>) {
+        match self {
+            Error::BadParameter { name, value, .. } => (Some((*name).to_owned()), Some(value.clone())),
+            Error::UnknownParameter { name, .. } => (Some(name.clone()), None),
+            Error::BadField { field, .. } => (Some((*field).to_owned()), None),
+            Error::UnknownMeter { id } | Error::UnknownIncident { id } => (Some("id".to_owned()), Some(id.clone())),
+            _ => (None, None),
+        }
+    }
+
+    fn retry_after(&self) -> Option<&'static str> {
+        match self {
+            Error::Busy | Error::Timeout => Some("2"),
+            Error::TooManyStreams | Error::Stopping | Error::Store(_) => Some("10"),
+            _ => None,
+        }
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(e: ReadError) -> Error {
+        Error::Store(e)
+    }
+}
+
+impl From<CommandError> for Error {
+    fn from(e: CommandError) -> Error {
+        match e {
+            CommandError::UnknownIncident => Error::UnknownIncident { id: String::new() },
+            CommandError::AlreadyAccepted { by } => Error::AlreadyAccepted { by },
+            CommandError::AlreadyClosed => Error::AlreadyClosed,
+            CommandError::BadField { field, limit } => Error::BadField { field, limit },
+        }
+    }
+}
+
+/// The body of every answer that is an error.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Stable: programs decide by it.
+    pub code: &'static str,
+    pub message: Text,
+    /// What would be right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Text>,
+    /// The parameter or field at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// Longer values of a client are not sent back whole.
+const SHOWN: usize = 120;
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match &self {
+            Error::Store(e) => tracing::error!(error = %e, "the store could not be read"),
+            Error::Internal(what) => tracing::error!(what, "a request failed by a fault of ours"),
+            _ => {}
+        }
+        let (status, code) = self.row();
+        let (message, expected) = texts::error(&self);
+        let (parameter, value) = self.culprit();
+        let cut = |v: String| if v.chars().count() > SHOWN { v.chars().take(SHOWN).chain(['…']).collect() } else { v };
+        let problem = Problem { code, message, expected, parameter: parameter.map(cut), value: value.map(cut) };
+        let mut response = (status, axum::Json(problem)).into_response();
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, axum::http::HeaderValue::from_static(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,192 @@
+//! What happened to incidents, as the API tells it: in a file's history and in the live stream alike.
+
+use super::dto::{Decimal, Register, Start, Text};
+use super::error::Error;
+use super::texts;
+use super::zone::Stamp;
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::incident::{Change, Closer, Event};
+use crate::domain::topology::Topology;
+use crate::store::EventRecord;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Something that happened to an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventReport {
+    /// Dense over all incidents, from 1: the id of the live stream's events.
+    seq: u64,
+    at: Stamp,
+    /// Global id of the incident.
+    #[schema(value_type = String)]
+    incident: Arc<str>,
+    /// `opened`, `found`, `cleared`, `accepted` or `closed`.
+    code: &'static str,
+    text: Text,
+    /// Of `found`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finding: Option<FindingReport>,
+    /// Of `cleared`: key of the point and code of the rule whose finding is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    point: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    /// Who accepted or closed; null where the meter itself closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// What a rule states about a metering point.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FindingReport {
+    /// Key of the metering point.
+    pub point: String,
+    /// The rule: `leak_hourly_limit`, `leak_monthly_limit`, `leak_monthly_projection`, `meter_silent`, `meter_reset` or `meter_jump`.
+    pub code: &'static str,
+    pub args: Args,
+    pub text: Text,
+    /// The reading time at which it could first be said.
+    pub at: Stamp,
+    /// When it began, as well as can be told.
+    pub start: Start,
+    /// Said before, and grown by half since.
+    pub grown: bool,
+    /// Over for more than a day when it was found.
+    pub historic: bool,
+    /// The readings behind it, oldest first.
+    pub evidence: Vec<Register>,
+}
+
+/// What the rule expected and saw, by its code.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Args {
+    LeakHourlyLimit {
+        from: Stamp,
+        to: Stamp,
+        limit_litres: Decimal,
+        seen_litres: Decimal,
+    },
+    LeakMonthlyLimit {
+        month: String,
+        limit_tonnes: Decimal,
+        used_tonnes: Decimal,
+    },
+    LeakMonthlyProjection {
+        month: String,
+        limit_tonnes: Decimal,
+        used_tonnes: Decimal,
+        last_day_tonnes: Decimal,
+        projected_tonnes: Decimal,
+    },
+    MeterSilent {
+        last_reading_at: Stamp,
+        limit_seconds: i64,
+    },
+    MeterReset {
+        before: Register,
+        after: Register,
+    },
+    MeterJump {
+        before: Register,
+        after: Register,
+        max_litres_per_hour: Decimal,
+    },
+}
+
+impl Args {
+    fn new(kind: &FindingKind, tz: &TimeZone) -> Args {
+        match *kind {
+            FindingKind::LeakHourlyLimit { from, to, limit, seen } => Args::LeakHourlyLimit {
+                from: Stamp::new(from, tz),
+                to: Stamp::new(to, tz),
+                limit_litres: Decimal::litres(limit),
+                seen_litres: Decimal::litres(seen),
+            },
+            FindingKind::LeakMonthlyLimit { month, limit, used } => Args::LeakMonthlyLimit {
+                month: month.to_string(),
+                limit_tonnes: Decimal::tonnes(limit),
+                used_tonnes: Decimal::tonnes(used),
+            },
+            FindingKind::LeakMonthlyProjection { month, limit, used, last_day, projected } => Args::LeakMonthlyProjection {
+                month: month.to_string(),
+                limit_tonnes: Decimal::tonnes(limit),
+                used_tonnes: Decimal::tonnes(used),
+                last_day_tonnes: Decimal::tonnes(last_day),
+                projected_tonnes: Decimal::tonnes(projected),
+            },
+            FindingKind::MeterSilent { last, limit } => {
+                Args::MeterSilent { last_reading_at: Stamp::new(last, tz), limit_seconds: limit.0 / 1_000 }
+            }
+            FindingKind::MeterReset { before, after } => {
+                Args::MeterReset { before: Register::new(before, tz), after: Register::new(after, tz) }
+            }
+            FindingKind::MeterJump { before, after, max_flow } => Args::MeterJump {
+                before: Register::new(before, tz),
+                after: Register::new(after, tz),
+                max_litres_per_hour: Decimal::litres_per_hour(max_flow),
+            },
+        }
+    }
+}
+
+/// A finding in the API's words.
+pub fn finding(f: &Finding, topology: &Topology) -> FindingReport {
+    let tz = &topology.tz;
+    FindingReport {
+        point: f.point.clone(),
+        code: f.kind.code(),
+        args: Args::new(&f.kind, tz),
+        text: texts::finding(texts::point_name(topology, &f.point), &f.kind, tz),
+        at: Stamp::new(f.at, tz),
+        start: Start::new(f.start, tz),
+        grown: f.grown,
+        historic: f.historic,
+        evidence: f.evidence.iter().map(|m| Register::new(*m, tz)).collect(),
+    }
+}
+
+/// An event in the API's words.
+pub fn report(e: &Event, topology: &Topology) -> EventReport {
+    let mut r = EventReport {
+        seq: e.seq,
+        at: Stamp::new(e.at, &topology.tz),
+        incident: e.incident.clone(),
+        code: e.change.code(),
+        text: texts::change(&e.change, topology),
+        finding: None,
+        point: None,
+        rule: None,
+        by: None,
+        note: None,
+        reason: None,
+    };
+    match &e.change {
+        Change::Opened { .. } => {}
+        Change::Found { finding: f } => r.finding = Some(finding(f, topology)),
+        Change::Cleared { point, code } => (r.point, r.rule) = (Some(point.clone()), Some(code.clone())),
+        Change::Accepted { by, note } => (r.by, r.note) = (Some(by.clone()), note.clone()),
+        Change::Closed { by, reason } => {
+            r.by = match by {
+                Closer::Person { name } => Some(name.clone()),
+                Closer::Meter => None,
+            };
+            r.reason = Some(reason.clone());
+        }
+    }
+    r
+}
+
+/// An event as the store keeps it, read back.
+pub fn stored(r: &EventRecord) -> Result<Event, Error> {
+    match serde_json::from_str(&r.body) {
+        Ok(change) => Ok(Event { seq: r.seq, at: r.at, incident: r.incident.clone(), change }),
+        Err(e) => Err(Error::Internal(format!("event {} cannot be read: {e}", r.seq))),
+    }
+}

@@ -1,0 +1,150 @@
+//! Whether the gateway does its work: for systemd, a monitor, a person.
+
+use super::dto::Text;
+use super::handles::HealthState;
+use super::texts;
+use super::zone::Stamp;
+use crate::domain::time::Ts;
+use crate::domain::topology::Topology;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// How the process is. Filled in by the daemon, which watches the tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub started_at: Ts,
+    /// The fold is done, the store can be written, HTTP is bound, the MQTT task runs.
+    pub ready: bool,
+    /// The system clock is synchronised.
+    pub clock_sure: bool,
+    pub broker: Broker,
+    pub store: StoreHealth,
+    pub batches: Batches,
+}
+
+/// The way to the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    pub state: BrokerState,
+    pub since: Ts,
+    pub last_error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokerState {
+    Connecting,
+    Connected,
+    Away,
+}
+
+/// Whether commits succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreHealth {
+    pub state: StoreState,
+    pub since: Ts,
+    pub last_error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    Ok,
+    Failing,
+}
+
+/// What this process has committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Batches {
+    pub committed: u64,
+    /// Attempts that failed and were repeated.
+    pub failed: u64,
+    pub last_at: Option<Ts>,
+}
+
+/// Answer of `/healthz`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HealthReport {
+    /// `ok`, or `failing` for one of the `reasons`.
+    status: &'static str,
+    /// Why it is failing; empty while it is not.
+    reasons: Vec<Reason>,
+    version: &'static str,
+    gateway: String,
+    started_at: Stamp,
+    ready: bool,
+    /// False: the system clock is not synchronised, readings are stored as unsure.
+    clock_sure: bool,
+    broker: Peer<BrokerState>,
+    store: Peer<StoreState>,
+    batches_committed: u64,
+    batches_failed: u64,
+    last_commit_at: Option<Stamp>,
+    pid: u32,
+    resident_bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Reason {
+    code: &'static str,
+    text: Text,
+}
+
+/// Somebody that the gateway depends on. `last_error` is the newest error, also of a time that is over.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Peer<S> {
+    state: S,
+    since: Stamp,
+    last_error: Option<String>,
+}
+
+/// Is the gateway well?
+///
+/// 200 while it does its work, 503 with reasons while it does not: not ready, or the store fails. A broker that is away makes the gateway no
+/// less healthy; it is shown with a since-when.
+#[utoipa::path(get, path = "/healthz", tag = "operation",
+    responses((status = 200, body = HealthReport), (status = 503, body = HealthReport)))]
+pub async fn healthz(State(health): State<HealthState>, State(topology): State<Arc<Topology>>) -> Response {
+    let h = health.borrow().clone();
+    let reasons: Vec<Reason> = failing(&h).into_iter().map(|code| Reason { code, text: texts::unhealthy(code) }).collect();
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report(&h, &topology.gateway, &topology.tz, reasons))).into_response()
+}
+
+fn failing(h: &Health) -> Vec<&'static str> {
+    let not_ready = (!h.ready).then_some("not_ready");
+    let store = (h.store.state == StoreState::Failing).then_some("store_failing");
+    not_ready.into_iter().chain(store).collect()
+}
+
+fn report(h: &Health, gateway: &str, tz: &TimeZone, reasons: Vec<Reason>) -> HealthReport {
+    HealthReport {
+        status: if reasons.is_empty() { "ok" } else { "failing" },
+        reasons,
+        version: env!("CARGO_PKG_VERSION"),
+        gateway: gateway.to_owned(),
+        started_at: Stamp::new(h.started_at, tz),
+        ready: h.ready,
+        clock_sure: h.clock_sure,
+        broker: Peer { state: h.broker.state, since: Stamp::new(h.broker.since, tz), last_error: h.broker.last_error.clone() },
+        store: Peer { state: h.store.state, since: Stamp::new(h.store.since, tz), last_error: h.store.last_error.clone() },
+        batches_committed: h.batches.committed,
+        batches_failed: h.batches.failed,
+        last_commit_at: Stamp::maybe(h.batches.last_at, tz),
+        pid: std::process::id(),
+        resident_bytes: resident_bytes(),
+    }
+}
+
+/// Memory of this process that lies in RAM; None where the kernel does not tell.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+}

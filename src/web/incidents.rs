@@ -1,0 +1,268 @@
+//! `/api/v1/incidents`: the files that people work on, and the two things that a person can do to them.
+
+use super::dto::{Start, Text};
+use super::error::{Error, Problem};
+use super::events::{self, EventReport, FindingReport};
+use super::handles::{EngineDoor, Snapshots, Store};
+use super::params::{Body, Id, Params};
+use super::texts;
+use super::zone::Stamp;
+use crate::domain::engine::Command;
+use crate::domain::finding::Cause;
+use crate::domain::incident::{Closer, Event, Incident, IncidentState};
+use crate::domain::topology::Topology;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+const DEFAULT: usize = 50;
+const MOST: usize = 500;
+
+/// Incidents, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Incidents {
+    /// When the gateway's state was taken.
+    at: Stamp,
+    /// Sequence number of the newest event in it: where the live stream goes on.
+    last_event: u64,
+    incidents: Vec<IncidentReport>,
+    /// There are more than `limit`.
+    more: bool,
+}
+
+/// An incident, without its findings and history.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IncidentReport {
+    /// Global id.
+    #[schema(value_type = String)]
+    id: Arc<str>,
+    /// `leak` or `data`.
+    #[schema(value_type = String)]
+    cause: Cause,
+    /// `detected` 已发现, `accepted` 已签收 or `closed` 已结案.
+    #[schema(value_type = String)]
+    state: IncidentState,
+    /// What its newest finding says.
+    headline: Option<Text>,
+    opened_at: Stamp,
+    accepted: Option<Accepted>,
+    closed: Option<Closed>,
+    /// Keys of the metering points that it speaks of.
+    points: Vec<String>,
+    /// When it began, as well as can be told.
+    start: Start,
+    /// It was over for more than a day when it was found.
+    historic: bool,
+    /// Sequence number of its newest event.
+    last_event: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Accepted {
+    at: Stamp,
+    by: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Closed {
+    at: Stamp,
+    /// Null where the meter itself proved that it is over.
+    by: Option<String>,
+    /// A person's words; where the meter closed, the code of the rule that was satisfied.
+    reason: String,
+}
+
+/// The whole file.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IncidentFile {
+    #[serde(flatten)]
+    incident: IncidentReport,
+    /// Of each rule and point the newest statement; `history` has them all.
+    findings: Vec<JoinedReport>,
+    /// Everything that happened to it, oldest first.
+    history: Vec<EventReport>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JoinedReport {
+    #[serde(flatten)]
+    finding: FindingReport,
+    /// When it was over, by its rule's own proof.
+    cleared_at: Option<Stamp>,
+}
+
+/// 签收: to take an incident on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptRequest {
+    /// Who takes it on; 1 to 60 characters.
+    by: String,
+    /// At most 2000 characters.
+    #[serde(default)]
+    note: Option<String>,
+}
+
+/// 结案: to close an incident for a written reason.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseRequest {
+    /// 1 to 60 characters.
+    by: String,
+    /// 1 to 2000 characters.
+    reason: String,
+}
+
+#[derive(Clone, Copy)]
+enum Wanted {
+    Open,
+    State(IncidentState),
+}
+
+const STATES: [(&str, Wanted); 4] = [
+    ("open", Wanted::Open),
+    ("detected", Wanted::State(IncidentState::Detected)),
+    ("accepted", Wanted::State(IncidentState::Accepted)),
+    ("closed", Wanted::State(IncidentState::Closed)),
+];
+
+/// Incidents, newest first
+///
+/// All that are open, and the 200 most recently closed; older ones are found by their id.
+#[utoipa::path(get, path = "/api/v1/incidents", tag = "state",
+    params(("state" = Option<String>, Query, description = "`open` (detected or accepted), `detected`, `accepted` or `closed`"),
+           ("cause" = Option<String>, Query, description = "`leak` or `data`"),
+           ("limit" = Option<usize>, Query, description = "1 to 500, default 50")),
+    responses((status = 200, body = Incidents), (status = "default", body = Problem)))]
+pub async fn incidents(
+    State(topology): State<Arc<Topology>>,
+    State(snapshots): State<Snapshots>,
+    params: Params,
+) -> Result<Json<Incidents>, Error> {
+    let params = params.only(&["state", "cause", "limit"])?;
+    let limit = params.limit(DEFAULT, MOST)?;
+    let wanted = params.choice("state", &STATES)?;
+    let cause = params.choice("cause", &[("leak", Cause::Leak), ("data", Cause::Data)])?;
+    let snapshot = snapshots.borrow().clone();
+    let in_state = |i: &Incident| match wanted {
+        None => true,
+        Some(Wanted::Open) => i.state != IncidentState::Closed,
+        Some(Wanted::State(s)) => i.state == s,
+    };
+    let mut found = snapshot.incidents.iter().filter(|i| in_state(i) && cause.is_none_or(|c| c == i.cause));
+    let incidents = found.by_ref().take(limit).map(|i| report(i, &topology)).collect();
+    Ok(Json(Incidents {
+        at: Stamp::new(snapshot.at, &topology.tz),
+        last_event: snapshot.last_event,
+        incidents,
+        more: found.next().is_some(),
+    }))
+}
+
+/// One incident with its findings and its history
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "state", operation_id = "incident",
+    params(("id" = String, Path, description = "global id")),
+    responses((status = 200, body = IncidentFile), (status = "default", body = Problem)))]
+pub async fn one(
+    State(topology): State<Arc<Topology>>,
+    State(store): State<Store>,
+    Id(id): Id,
+    params: Params,
+) -> Result<Json<IncidentFile>, Error> {
+    params.only(&[])?;
+    // The events are the truth, however long ago the engine forgot the incident.
+    let events = history(&store, &id).await?;
+    let incident = Incident::from_events(&events).ok_or(Error::UnknownIncident { id })?;
+    Ok(Json(file(&incident, &events, &topology)))
+}
+
+/// 签收: take an incident on
+///
+/// Answered when it is durable.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/accept", tag = "commands", request_body = AcceptRequest,
+    params(("id" = String, Path, description = "global id")),
+    responses((status = 200, body = IncidentReport), (status = 409, description = "accepted before, or closed", body = Problem),
+              (status = "default", body = Problem)))]
+pub async fn accept(
+    State(topology): State<Arc<Topology>>,
+    State(engine): State<EngineDoor>,
+    State(store): State<Store>,
+    Id(id): Id,
+    Body(b): Body<AcceptRequest>,
+) -> Result<Json<IncidentReport>, Error> {
+    let command = Command::Accept { incident: id.clone(), by: b.by, note: b.note };
+    let done = engine.command(command).await;
+    answer(done, id, &store, &topology).await
+}
+
+/// 结案: close an incident for a written reason
+///
+/// Answered when it is durable.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/close", tag = "commands", request_body = CloseRequest,
+    params(("id" = String, Path, description = "global id")),
+    responses((status = 200, body = IncidentReport), (status = 409, description = "closed before", body = Problem),
+              (status = "default", body = Problem)))]
+pub async fn close(
+    State(topology): State<Arc<Topology>>,
+    State(engine): State<EngineDoor>,
+    State(store): State<Store>,
+    Id(id): Id,
+    Body(b): Body<CloseRequest>,
+) -> Result<Json<IncidentReport>, Error> {
+    let command = Command::Close { incident: id.clone(), by: b.by, reason: b.reason };
+    let done = engine.command(command).await;
+    answer(done, id, &store, &topology).await
+}
+
+async fn answer(done: Result<Arc<Incident>, Error>, id: String, store: &Store, topology: &Topology) -> Result<Json<IncidentReport>, Error> {
+    match done {
+        Ok(incident) => Ok(Json(report(&incident, topology))),
+        // The engine keeps only the newest of the closed ones; of the others the store knows.
+        Err(Error::UnknownIncident { .. }) if !history(store, &id).await?.is_empty() => Err(Error::AlreadyClosed),
+        Err(Error::UnknownIncident { .. }) => Err(Error::UnknownIncident { id }),
+        Err(e) => Err(e),
+    }
+}
+
+async fn history(store: &Store, id: &str) -> Result<Vec<Event>, Error> {
+    let wanted = id.to_owned();
+    let records = store.ask(move |r| r.events_of(&wanted)).await?;
+    records.iter().map(events::stored).collect()
+}
+
+fn report(i: &Incident, t: &Topology) -> IncidentReport {
+    let newest = i.findings.iter().max_by_key(|f| f.finding.at);
+    IncidentReport {
+        id: i.id.clone(),
+        cause: i.cause,
+        state: i.state,
+        headline: newest.map(|f| texts::finding(texts::point_name(t, &f.finding.point), &f.finding.kind, &t.tz)),
+        opened_at: Stamp::new(i.opened_at, &t.tz),
+        accepted: i.accepted.as_ref().map(|(at, by)| Accepted { at: Stamp::new(*at, &t.tz), by: by.clone() }),
+        closed: i.closed.as_ref().map(|(at, by, reason)| Closed {
+            at: Stamp::new(*at, &t.tz),
+            by: match by {
+                Closer::Person { name } => Some(name.clone()),
+                Closer::Meter => None,
+            },
+            reason: reason.clone(),
+        }),
+        points: i.points.clone(),
+        start: Start::new(i.start, &t.tz),
+        historic: i.historic,
+        last_event: i.last_event,
+    }
+}
+
+fn file(i: &Incident, history: &[Event], t: &Topology) -> IncidentFile {
+    let joined = |j: &crate::domain::incident::Joined| JoinedReport {
+        finding: events::finding(&j.finding, t),
+        cleared_at: Stamp::maybe(j.cleared, &t.tz),
+    };
+    IncidentFile {
+        incident: report(i, t),
+        findings: i.findings.iter().map(joined).collect(),
+        history: history.iter().map(|e| events::report(e, t)).collect(),
+    }
+}

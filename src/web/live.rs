@@ -1,0 +1,258 @@
+//! `/api/v1/live`: what changes, as it changes, over Server-Sent Events.
+//!
+//! Events of incidents carry their sequence number as id, so a client that comes back (`Last-Event-ID`, or `?after=`) is told from the
+//! store what it missed. States of meters are told as they are, not as they were: the newest wins, at most twice a second.
+//!
+//! Each stream is a task that writes into a short queue of its own. A client that reads slowly fills its queue and makes its own task wait;
+//! nobody else notices, and nothing piles up but that queue: what it missed is read from the store and the newest snapshot.
+
+use super::error::{Error, Problem};
+use super::events;
+use super::handles::{Snapshots, Store};
+use super::meters::{self, MeterState};
+use super::params::Params;
+use super::zone::{self, Stamp};
+use crate::domain::engine::{PointState, Snapshot};
+use crate::domain::incident::IncidentState;
+use crate::domain::topology::Topology;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa::ToSchema;
+
+/// Streams at once: a wall, some desks, some phones, and room for tabs that were forgotten.
+pub const STREAMS: usize = 32;
+/// Messages that wait for one client. Full: its task waits.
+const QUEUE: usize = 8;
+/// Meters in one message.
+const METERS: usize = 200;
+/// Events read at once.
+const EVENTS: usize = 100;
+const BETWEEN: Duration = Duration::from_millis(500);
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// After a question to the store failed.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Places for streams, and the word that all of them must end.
+#[derive(Clone)]
+pub struct Streams {
+    places: Arc<Semaphore>,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl Streams {
+    pub fn new(places: usize) -> Streams {
+        Streams { places: Arc::new(Semaphore::new(places)), stop: Arc::new(watch::channel(false).0) }
+    }
+
+    /// Ends all streams, and every one that is still to come.
+    pub fn end(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// First message of a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Hello {
+    gateway: String,
+    /// The gateway's clock.
+    time: Stamp,
+    version: &'static str,
+    /// Events with a number above this follow. Less than asked for: the gateway's store is another one, read everything anew.
+    after: u64,
+}
+
+/// Some meters, as they are now. Every stream begins with all of them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangedMeters {
+    at: Stamp,
+    meters: Vec<MeterState>,
+}
+
+/// What changes, as it changes (Server-Sent Events)
+///
+/// `event: hello` once (`Hello`); `event: meters` (`ChangedMeters`): first all, then those that changed, at most twice a second;
+/// `event: incident` (`EventReport`) with the event's sequence number as id. Resume with `Last-Event-ID` or `after`; without either, only
+/// what happens from now on is told. At most 32 streams; the next is refused with 503 and `Retry-After`.
+#[utoipa::path(get, path = "/api/v1/live", tag = "state",
+    params(("after" = Option<u64>, Query, description = "tell the events after this sequence number; 0 for all"),
+           ("Last-Event-ID" = Option<u64>, Header, description = "like `after`; what browsers send when they reconnect, and it wins")),
+    responses((status = 200, content_type = "text/event-stream", body = String), (status = 503, body = Problem),
+              (status = "default", body = Problem)))]
+pub async fn live(
+    State(topology): State<Arc<Topology>>,
+    State(snapshots): State<Snapshots>,
+    State(store): State<Store>,
+    State(streams): State<Streams>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, Error> {
+    let params = params.only(&["after"])?;
+    let header = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let after = header.or(params.number("after")?);
+    if *streams.stop.borrow() {
+        return Err(Error::Stopping);
+    }
+    let place = streams.places.clone().try_acquire_owned().map_err(|_| Error::TooManyStreams)?;
+    let (queue, messages) = mpsc::channel(QUEUE);
+    let newest = snapshots.borrow().last_event;
+    let stream = Stream {
+        topology,
+        snapshots,
+        store,
+        queue,
+        // A number from the future belongs to another store.
+        cursor: after.map_or(newest, |a| a.min(newest)),
+        told: vec![],
+        _place: place,
+    };
+    tokio::spawn(stream.run(streams.stop.subscribe()));
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
+    Ok(Sse::new(ReceiverStream::new(messages)).keep_alive(keep_alive).into_response())
+}
+
+struct Stream {
+    topology: Arc<Topology>,
+    snapshots: Snapshots,
+    store: Store,
+    queue: mpsc::Sender<Result<Event, Infallible>>,
+    /// The newest event that was told.
+    cursor: u64,
+    /// A print of each meter's state as it was told; a print is small, a snapshot that is held is not.
+    told: Vec<u64>,
+    /// Free again when the stream ends.
+    _place: OwnedSemaphorePermit,
+}
+
+/// The client is gone, or the engine is: nobody needs to be told why.
+struct Ended;
+
+impl Stream {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let gone = self.queue.clone();
+        tokio::select! {
+            _ = self.tell() => {}
+            () = gone.closed() => {}
+            // An error means that nobody can say stop any more, which is the same.
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    async fn tell(&mut self) -> Result<Infallible, Ended> {
+        let hello = Hello {
+            gateway: self.topology.gateway.clone(),
+            time: Stamp::new(zone::now(), &self.topology.tz),
+            version: env!("CARGO_PKG_VERSION"),
+            after: self.cursor,
+        };
+        // The id lets a browser that hears of no incident still come back to where it was.
+        self.send("hello", Some(self.cursor), &hello).await?;
+        loop {
+            let snapshot = self.snapshots.borrow_and_update().clone();
+            let caught_up = self.incidents(snapshot.last_event).await?;
+            self.meters(&snapshot).await?;
+            drop(snapshot);
+            tokio::time::sleep(BETWEEN).await;
+            if caught_up {
+                self.snapshots.changed().await.map_err(|_| Ended)?;
+            } else {
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
+    /// Tells the events up to `newest`. False if the store could not be asked; then they are told later.
+    async fn incidents(&mut self, newest: u64) -> Result<bool, Ended> {
+        while self.cursor < newest {
+            let cursor = self.cursor;
+            let records = match self.store.ask(move |r| r.events_after(cursor, EVENTS)).await {
+                Ok(records) if !records.is_empty() => records,
+                Ok(_) => return Ok(false),
+                Err(error) => {
+                    tracing::warn!(?error, "a live stream waits for the store");
+                    return Ok(false);
+                }
+            };
+            for r in &records {
+                match events::stored(r) {
+                    Ok(event) => self.send("incident", Some(r.seq), &events::report(&event, &self.topology)).await?,
+                    // One event that cannot be read must not hide those behind it.
+                    Err(error) => tracing::error!(?error, "an event is missing from a live stream"),
+                }
+                self.cursor = r.seq;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn meters(&mut self, snapshot: &Snapshot) -> Result<(), Ended> {
+        let topology = self.topology.clone();
+        let open = open_by_point(snapshot);
+        let now = zone::now();
+        let mut changed = vec![];
+        self.told.resize(snapshot.points.len(), 0);
+        for (p, told) in snapshot.points.iter().zip(&mut self.told) {
+            let print = print(p, open.get(topology.point(p.point).key.as_str()).copied().unwrap_or_default());
+            if std::mem::replace(told, print) != print {
+                changed.push(p);
+            }
+        }
+        for some in changed.chunks(METERS) {
+            let meters = some.iter().map(|p| meters::state(&topology, snapshot, p, now)).collect();
+            self.send("meters", None, &ChangedMeters { at: Stamp::new(snapshot.at, &topology.tz), meters }).await?;
+        }
+        Ok(())
+    }
+
+    async fn send<T: Serialize>(&self, name: &str, id: Option<u64>, data: &T) -> Result<(), Ended> {
+        let event = match Event::default().event(name).json_data(data) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::error!(%error, name, "a message of a live stream cannot be written");
+                return Ok(());
+            }
+        };
+        let event = match id {
+            Some(id) => event.id(id.to_string()),
+            None => event,
+        };
+        self.queue.send(Ok(event)).await.map_err(|_| Ended)
+    }
+}
+
+/// Prints of the open incidents of each point that has any.
+fn open_by_point(snapshot: &Snapshot) -> HashMap<&str, u64> {
+    let mut open: HashMap<&str, u64> = HashMap::new();
+    for i in snapshot.incidents.iter().filter(|i| i.state != IncidentState::Closed) {
+        let mut h = DefaultHasher::new();
+        i.id.hash(&mut h);
+        for p in &i.points {
+            let print = open.entry(p).or_default();
+            *print = print.wrapping_mul(31).wrapping_add(h.finish());
+        }
+    }
+    open
+}
+
+/// A number that is another one when anything is that [`MeterState`] shows (but the age, which always is). Never 0, which is "not told".
+fn print(p: &PointState, incidents: u64) -> u64 {
+    let mut h = DefaultHasher::new();
+    p.last.map(|m| (m.ts, m.register)).hash(&mut h);
+    p.flow.hash(&mut h);
+    p.month.hash(&mut h);
+    p.silent.hash(&mut h);
+    // The steps count every reading that the ledger saw, also those that moved nothing.
+    let s = p.steps;
+    [s.forward, s.equal, s.jitter, s.reset, s.rollover, s.jump, s.spike, s.late, s.gap].hash(&mut h);
+    incidents.hash(&mut h);
+    h.finish().max(1)
+}

@@ -1,0 +1,244 @@
+//! `/api/v1/meters`: how every metering point is now.
+
+use super::dto::Decimal;
+use super::error::Error;
+use super::handles::Snapshots;
+use super::params::{Id, Params};
+use super::zone::{self, Stamp};
+use crate::domain::engine::{PointState, Snapshot};
+use crate::domain::incident::IncidentState;
+use crate::domain::meter::StepCounts;
+use crate::domain::time::Ts;
+use crate::domain::topology::{Boundary, Column, PlaceKind, PointIx, PointKind, Responsible, Topology, ValveCard};
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Points in one answer, at most.
+const PAGE: usize = 1_000;
+
+/// How the metering points are, in the order of the config.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Meters {
+    /// When the gateway's state was taken.
+    at: Stamp,
+    meters: Vec<Meter>,
+    /// Where the answer goes on; null at its end.
+    next: Option<String>,
+}
+
+/// A metering point and its state.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Meter {
+    name: String,
+    /// From the community down to where the point is.
+    place: Vec<Step>,
+    /// `bulk` 总表, `sub` 户表 or `make_up` 补水表.
+    #[schema(value_type = String)]
+    kind: PointKind,
+    /// `settlement` 结算表 or `assessment` 考核表.
+    #[schema(value_type = String)]
+    boundary: Boundary,
+    /// Who repairs what leaks behind it: `water_company`, `owners` or `household`.
+    #[schema(value_type = String)]
+    responsible: Responsible,
+    valve: Option<Valve>,
+    #[serde(flatten)]
+    state: MeterState,
+}
+
+/// A place on the way down.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Step {
+    #[schema(value_type = String)]
+    kind: PlaceKind,
+    key: String,
+    name: String,
+}
+
+/// The valve that stops the water behind a point.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Valve {
+    place: String,
+    key_holder: Option<String>,
+    /// Which units go dry.
+    shuts_off: Option<String>,
+    may_close: Option<String>,
+    photo: Option<String>,
+}
+
+impl Valve {
+    pub fn new(v: &ValveCard) -> Valve {
+        let v = v.clone();
+        Valve { place: v.place, key_holder: v.key_holder, shuts_off: v.shuts_off, may_close: v.may_close, photo: v.photo }
+    }
+}
+
+/// The part of a point that changes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MeterState {
+    /// Global id.
+    #[schema(value_type = String)]
+    id: Arc<str>,
+    /// The id in the config.
+    key: String,
+    /// Time of the newest accepted reading; for a mean flow the end of its span.
+    last_reading_at: Option<Stamp>,
+    /// The register then; null where the source tells a mean flow.
+    register_litres: Option<Decimal>,
+    /// How old that reading is by the gateway's clock; 0 where it lies ahead.
+    data_age_seconds: Option<i64>,
+    /// Mean flow between the two newest accepted readings.
+    flow_litres_per_hour: Option<Decimal>,
+    month: Option<MonthUse>,
+    /// 失联: no reading for longer than its limit.
+    silent: bool,
+    steps: Steps,
+    /// Ids of the open incidents that speak of it.
+    #[schema(value_type = Vec<String>)]
+    incidents: Vec<Arc<str>>,
+}
+
+/// The calendar month of the newest reading, as far as it was read.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MonthUse {
+    /// `2026-11`
+    month: String,
+    tonnes: Decimal,
+    /// Only where a price is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    yuan: Option<Decimal>,
+}
+
+/// How often the register did what, since the store began.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Steps {
+    forward: u64,
+    equal: u64,
+    /// Fell by no more than its resolution.
+    jitter: u64,
+    /// 清零: fell for good.
+    reset: u64,
+    /// 走满归零: ran full.
+    rollover: u64,
+    /// Rose further than water can; not counted.
+    jump: u64,
+    /// Misread once; ignored.
+    spike: u64,
+    /// Older than the newest accepted reading.
+    late: u64,
+    /// Pauses much longer than usual.
+    gap: u64,
+}
+
+impl Steps {
+    fn new(s: StepCounts) -> Steps {
+        let StepCounts { forward, equal, jitter, reset, rollover, jump, spike, late, gap } = s;
+        Steps { forward, equal, jitter, reset, rollover, jump, spike, late, gap }
+    }
+}
+
+/// All metering points and how they are
+#[utoipa::path(get, path = "/api/v1/meters", tag = "state",
+    params(("after" = Option<u64>, Query, description = "skip this many"),
+           ("limit" = Option<usize>, Query, description = "1 to 1000, default 1000")),
+    responses((status = 200, body = Meters), (status = "default", body = super::error::Problem)))]
+pub async fn meters(
+    State(topology): State<Arc<Topology>>,
+    State(snapshots): State<Snapshots>,
+    params: Params,
+) -> Result<Json<Meters>, Error> {
+    let params = params.only(&["after", "limit"])?;
+    let limit = params.limit(PAGE, PAGE)?;
+    let after = params.number("after")?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+    let snapshot = snapshots.borrow().clone();
+    let now = zone::now();
+    let meters: Vec<Meter> = snapshot.points.iter().skip(after).take(limit).map(|p| meter(&topology, &snapshot, p, now)).collect();
+    let seen = after.saturating_add(meters.len());
+    let next = (seen < snapshot.points.len()).then(|| format!("/api/v1/meters?after={seen}&limit={limit}"));
+    Ok(Json(Meters { at: Stamp::new(snapshot.at, &topology.tz), meters, next }))
+}
+
+/// One metering point and how it is
+#[utoipa::path(get, path = "/api/v1/meters/{id}", tag = "state", operation_id = "meter",
+    params(("id" = String, Path, description = "key of the config, or global id")),
+    responses((status = 200, body = Meter), (status = "default", body = super::error::Problem)))]
+pub async fn one(
+    State(topology): State<Arc<Topology>>,
+    State(snapshots): State<Snapshots>,
+    Id(id): Id,
+    params: Params,
+) -> Result<Json<Meter>, Error> {
+    params.only(&[])?;
+    let snapshot = snapshots.borrow().clone();
+    let ix = find(&topology, &snapshot, &id)?;
+    let state = snapshot.points.get(ix.0 as usize).ok_or(Error::UnknownMeter { id })?;
+    Ok(Json(meter(&topology, &snapshot, state, zone::now())))
+}
+
+/// The point of a key or a global id.
+pub fn find(topology: &Topology, snapshot: &Snapshot, id: &str) -> Result<PointIx, Error> {
+    let by_id = || snapshot.points.iter().find(|p| &*p.id == id).map(|p| p.point);
+    topology.point_by_key(id).or_else(by_id).ok_or_else(|| Error::UnknownMeter { id: id.to_owned() })
+}
+
+fn meter(t: &Topology, snapshot: &Snapshot, p: &PointState, now: Ts) -> Meter {
+    let point = t.point(p.point);
+    let mut place: Vec<Step> =
+        t.path(point.place).map(|ix| t.place(ix)).map(|p| Step { kind: p.kind, key: p.key.clone(), name: p.name.clone() }).collect();
+    place.reverse();
+    Meter {
+        name: point.name.clone(),
+        place,
+        kind: point.kind,
+        boundary: point.boundary,
+        responsible: point.responsible,
+        valve: point.valve.as_ref().map(Valve::new),
+        state: state(t, snapshot, p, now),
+    }
+}
+
+/// How a point is.
+pub fn state(t: &Topology, snapshot: &Snapshot, p: &PointState, now: Ts) -> MeterState {
+    let point = t.point(p.point);
+    let register = p.last.filter(|_| point.meter.mean_flow_over.is_none()).map(|m| Decimal::litres(m.register));
+    let month = p.month.map(|(month, used)| MonthUse {
+        month: month.to_string(),
+        tonnes: Decimal::tonnes(used),
+        yuan: point.price_milliyuan_per_tonne.map(|price| Decimal::yuan(used, price)),
+    });
+    let open = snapshot.incidents.iter().filter(|i| i.state != IncidentState::Closed && i.points.contains(&point.key));
+    MeterState {
+        id: p.id.clone(),
+        key: point.key.clone(),
+        last_reading_at: Stamp::maybe(p.last.map(|m| m.ts), &t.tz),
+        register_litres: register,
+        data_age_seconds: p.last.map(|m| ((now - m.ts).0 / 1_000).max(0)),
+        flow_litres_per_hour: p.flow.map(Decimal::litres_per_hour),
+        month,
+        silent: p.silent,
+        steps: Steps::new(p.steps),
+        incidents: open.map(|i| i.id.clone()).collect(),
+    }
+}
+
+/// Where the rows of a point's source hold its register.
+pub struct Bound {
+    /// None until the source's first message was stored.
+    pub source: Option<crate::domain::reading::SourceId>,
+    /// As stored.
+    pub columns: Arc<[Column]>,
+    /// Which of them is the register; None while no stored column is.
+    pub register: Option<usize>,
+}
+
+/// The source of a point; None where the config names none or nothing was heard of it.
+pub fn source(t: &Topology, snapshot: &Snapshot, ix: PointIx) -> Option<Bound> {
+    let binding = t.point(ix).source.as_ref()?;
+    let s = snapshot.sources.iter().find(|s| *s.topic == *binding.topic)?;
+    let wanted = t.feed(binding.feed).columns.get(usize::from(binding.column));
+    let register = s.columns.iter().position(|c| Some(c) == wanted);
+    Some(Bound { source: s.source, columns: s.columns.clone(), register })
+}

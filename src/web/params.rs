@@ -1,0 +1,105 @@
+//! Query parameters and JSON bodies: what is taken, and a clear word about what is not.
+
+use super::dto::Text;
+use super::error::Error;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+/// The query of a request, decoded.
+#[derive(Debug, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Params, Error> {
+        let pairs = Query::from_request_parts(parts, state).await.map_err(|e| Error::BadBody { detail: e.body_text() })?;
+        Ok(Params(pairs.0))
+    }
+}
+
+impl Params {
+    /// Refuses names that are not in `known`, and names that stand twice: a typing error must not look like an answer.
+    pub fn only(self, known: &'static [&'static str]) -> Result<Params, Error> {
+        for (i, (name, _)) in self.0.iter().enumerate() {
+            if !known.contains(&name.as_str()) || self.0[..i].iter().any(|(n, _)| n == name) {
+                return Err(Error::UnknownParameter { name: name.clone(), known });
+            }
+        }
+        Ok(self)
+    }
+
+    /// An empty value counts as none.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
+    }
+
+    /// `limit`: 1 to `most`.
+    pub fn limit(&self, default: usize, most: usize) -> Result<usize, Error> {
+        let Some(value) = self.get("limit") else { return Ok(default) };
+        match value.parse() {
+            Ok(n) if (1..=most).contains(&n) => Ok(n),
+            _ => {
+                let expected = Text::new(format!("1 到 {most} 之间的整数"), format!("a whole number from 1 to {most}"));
+                Err(Error::BadParameter { name: "limit", value: value.to_owned(), expected })
+            }
+        }
+    }
+
+    pub fn number(&self, name: &'static str) -> Result<Option<u64>, Error> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let expected = || Text::new("非负整数", "a whole number, not negative");
+        value.parse().map(Some).map_err(|_| Error::BadParameter { name, value: value.to_owned(), expected: expected() })
+    }
+
+    /// One of the words of `choices`.
+    pub fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<Option<T>, Error> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match choices.iter().find(|(word, _)| *word == value) {
+            Some((_, choice)) => Ok(Some(*choice)),
+            None => {
+                let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+                let expected = Text::new(format!("以下之一：{}", words.join("、")), format!("one of: {}", words.join(", ")));
+                Err(Error::BadParameter { name, value: value.to_owned(), expected })
+            }
+        }
+    }
+}
+
+/// The `{id}` of a path.
+#[derive(Debug)]
+pub struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Id, Error> {
+        let Path(id) = Path::from_request_parts(parts, state).await.map_err(|e| Error::BadBody { detail: e.body_text() })?;
+        Ok(Id(id))
+    }
+}
+
+/// A JSON body. Only with the content type that says so: a foreign page can send it nowhere without being asked first.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body<T>, Error> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(Error::NotJson);
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|e| match e {
+            BytesRejection::FailedToBufferBody(e) if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => Error::BodyTooLarge,
+            other => Error::BadBody { detail: other.body_text() },
+        })?;
+        serde_json::from_slice(&bytes).map(Body).map_err(|e| Error::BadBody { detail: e.to_string() })
+    }
+}

@@ -1,0 +1,148 @@
+use crate::gateway::{DAY, Gateway, handles, ts};
+use axum::body::Body;
+use axum::http::Request;
+use heyun::domain::engine::Command;
+use heyun::domain::time::Ms;
+use heyun::web::{CommandRequest, router};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tower::ServiceExt;
+
+/// An hour of 1390 L/h against a limit of 500.
+fn leak(g: &Gateway) {
+    g.core().bulk(&[(0, 1_000), (30, 1_695), (60, 2_390)]);
+}
+
+#[tokio::test]
+async fn a_leak_becomes_a_file_with_findings_evidence_and_history() {
+    let g = Gateway::new();
+    leak(&g);
+    let list = g.get("/api/v1/incidents?state=open&cause=leak").await.ok();
+    let i = &list["incidents"][0];
+    assert_eq!((i["state"].clone(), i["cause"].clone(), i["points"].clone()), (json!("detected"), json!("leak"), json!(["b15"])));
+    assert_eq!(
+        i["headline"]["zh"],
+        "15号楼总表：疑似漏水。11-10 00:00 至 11-10 01:00 用水 1.39 吨（约 23.2 升/分钟），超过每小时限值 0.5 吨"
+    );
+    assert_eq!(g.get("/api/v1/incidents?cause=data").await.ok()["incidents"], json!([]));
+
+    let id = g.incident().await;
+    assert!(id.starts_with("g1."));
+    let file = g.get(&format!("/api/v1/incidents/{id}")).await.ok();
+    let f = &file["findings"][0];
+    assert_eq!((f["code"].clone(), f["point"].clone(), f["cleared_at"].clone()), (json!("leak_hourly_limit"), json!("b15"), Value::Null));
+    assert_eq!(f["args"]["limit_litres"], json!(500));
+    assert_eq!(f["args"]["seen_litres"], json!(1_390));
+    assert_eq!(f["evidence"][0], json!({ "time": "2026-11-10T00:00:00+08:00", "register_litres": 1_000 }));
+    assert_eq!(f["start"]["earliest"], "2026-11-10T00:00:00+08:00");
+    let codes: Vec<&Value> = file["history"].as_array().unwrap().iter().map(|e| &e["code"]).collect();
+    assert_eq!(codes, ["opened", "found", "found"]);
+    assert_eq!(file["history"][1]["finding"]["args"]["seen_litres"], json!(695), "said as soon as it was over the limit");
+    assert_eq!((f["grown"].clone(), file["history"][2]["finding"]["args"].clone()), (json!(true), f["args"].clone()));
+    assert_eq!(file["last_event"], list["last_event"]);
+    assert_eq!(g.get("/api/v1/meters/b15").await.ok()["incidents"], json!([id]));
+}
+
+#[tokio::test]
+async fn people_accept_and_close_and_what_they_are_told_is_stored() {
+    let g = Gateway::new();
+    leak(&g);
+    let id = g.incident().await;
+    let i = g.post(&format!("/api/v1/incidents/{id}/accept"), r#"{"by":" 王网格员 ","note":"去看"}"#).await.ok();
+    assert_eq!((i["state"].clone(), i["accepted"]["by"].clone()), (json!("accepted"), json!("王网格员")));
+    assert_eq!(g.post(&format!("/api/v1/incidents/{id}/accept"), r#"{"by":"李"}"#).await.problem(409)["code"], "already_accepted");
+    let i = g.post(&format!("/api/v1/incidents/{id}/close"), r#"{"by":"王网格员","reason":"阀门已修"}"#).await.ok();
+    assert_eq!(
+        (i["state"].clone(), i["closed"]["reason"].clone(), i["closed"]["by"].clone()),
+        (json!("closed"), json!("阀门已修"), json!("王网格员"))
+    );
+    assert_eq!(
+        g.post(&format!("/api/v1/incidents/{id}/close"), r#"{"by":"李","reason":"x"}"#).await.problem(409)["code"],
+        "already_closed"
+    );
+    let file = g.get(&format!("/api/v1/incidents/{id}")).await.ok();
+    let texts: Vec<&str> = file["history"].as_array().unwrap().iter().rev().take(2).map(|e| e["text"]["zh"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["王网格员 已结案：阀门已修", "王网格员 已签收：去看"]);
+    assert_eq!(g.get("/api/v1/incidents?state=closed").await.ok()["incidents"][0]["id"], json!(id));
+    assert_eq!(g.get("/api/v1/incidents?state=open").await.ok()["incidents"], json!([]));
+}
+
+#[tokio::test]
+async fn a_silence_ends_by_itself_and_says_so() {
+    let g = Gateway::new();
+    g.core().hear("water/101", 1, ts(DAY), &[1_000]);
+    g.core().pass(Ms::hours(7));
+    assert_eq!(g.get("/api/v1/meters/101").await.ok()["silent"], json!(true));
+    let id = g.incident().await;
+    g.core().hear("water/101", 1, ts(DAY) + Ms::hours(7), &[1_001]);
+    g.core().commit();
+    let file = g.get(&format!("/api/v1/incidents/{id}")).await.ok();
+    assert_eq!((file["state"].clone(), file["closed"]["by"].clone()), (json!("closed"), Value::Null));
+    assert_eq!(file["findings"][0]["args"], json!({ "last_reading_at": "2026-11-10T00:00:00+08:00", "limit_seconds": 21_600 }));
+    assert_eq!(file["history"].as_array().unwrap().last().unwrap()["text"]["zh"], "失联已解除，自动结案");
+}
+
+#[tokio::test]
+async fn bad_commands_are_refused_with_a_word() {
+    let g = Gateway::new();
+    leak(&g);
+    let id = g.incident().await;
+    let accept = format!("/api/v1/incidents/{id}/accept");
+    assert_eq!(g.post("/api/v1/incidents/g1.X/accept", r#"{"by":"王"}"#).await.problem(404)["code"], "unknown_incident");
+    assert_eq!(g.get("/api/v1/incidents/g1.X").await.problem(404)["value"], "g1.X");
+    let p = g.post(&accept, r#"{"by":"  "}"#).await.problem(400);
+    assert_eq!((p["code"].clone(), p["parameter"].clone()), (json!("bad_field"), json!("by")));
+    for body in ["", "{", r#"{"note":"x"}"#, r#"{"by":1}"#, r#"{"by":"x","who":"y"}"#] {
+        assert_eq!(g.post(&accept, body).await.problem(400)["code"], "bad_body", "{body}");
+    }
+    let big = format!(r#"{{"by":"{}"}}"#, "x".repeat(17 * 1024));
+    assert_eq!(g.post(&accept, &big).await.problem(413)["code"], "body_too_large");
+    assert_eq!(g.get(&format!("/api/v1/incidents/{id}")).await.ok()["state"], "detected");
+}
+
+#[tokio::test]
+async fn what_the_engine_has_forgotten_the_store_still_knows() {
+    let g = Gateway::new();
+    let mut first = String::new();
+    for day in 0..202 {
+        let (minute, litres) = (day * 2_880, 1_000 + day * 800);
+        g.core().bulk(&[(minute, litres), (minute + 30, litres + 700)]);
+        let id = g.incident().await;
+        g.post(&format!("/api/v1/incidents/{id}/close"), r#"{"by":"王","reason":"试验"}"#).await.ok();
+        if day == 0 {
+            first = id;
+        }
+    }
+    let closed = g.get("/api/v1/incidents?state=closed&limit=500").await.ok();
+    assert!(!closed["incidents"].as_array().unwrap().iter().any(|i| i["id"] == first.as_str()), "the engine keeps only the newest");
+    assert_eq!(g.get(&format!("/api/v1/incidents/{first}")).await.ok()["closed"]["reason"], "试验");
+    let again = g.post(&format!("/api/v1/incidents/{first}/close"), r#"{"by":"王","reason":"x"}"#).await;
+    assert_eq!(again.problem(409)["code"], "already_closed");
+    assert_eq!(g.get("/api/v1/incidents?state=closed&limit=3").await.ok()["more"], json!(true));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_busy_gone_or_silent_is_told_apart() {
+    let request = || {
+        let request = Request::post("/api/v1/incidents/x/accept").header("host", "localhost").header("content-type", "application/json");
+        request.body(Body::from(r#"{"by":"x"}"#)).unwrap()
+    };
+    let (mut h, _core, _health, _dir) = handles();
+    let (commands, mut orders) = mpsc::channel(1);
+    h.commands = commands.clone();
+    let router = router(h);
+
+    let (reply, _answer) = oneshot::channel();
+    let command = Command::Accept { incident: "y".into(), by: "y".into(), note: None };
+    commands.try_send(CommandRequest { command, reply }).unwrap();
+    let busy = router.clone().oneshot(request()).await.unwrap();
+    assert_eq!((busy.status().as_u16(), busy.headers()["retry-after"].to_str().unwrap()), (503, "2"));
+
+    orders.recv().await.unwrap();
+    let pending = tokio::spawn(router.clone().oneshot(request()));
+    drop(orders.recv().await.unwrap().reply);
+    assert_eq!(pending.await.unwrap().unwrap().status(), 504, "it may have been done");
+
+    drop(orders);
+    assert_eq!(router.oneshot(request()).await.unwrap().status(), 503);
+}
