@@ -8,7 +8,7 @@ use super::subscriptions::Draft;
 use super::suggest;
 use super::topics;
 use super::values::noun;
-use crate::domain::topology::{FeedIx, Binding, Column};
+use crate::domain::topology::{Binding, Column, FeedIx};
 use crate::domain::units::Quantity;
 use std::collections::HashMap;
 

@@ -28,6 +28,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const CHECKPOINT_ROWS: u64 = 100_000;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3_600);
 
+/// A clock that moves by more than this against the running one was set.
+const CLOCK_STEP: Ms = Ms::seconds(30);
+
 /// Snapshots are not made more often than this.
 const SNAPSHOT_EVERY: Ms = Ms(250);
 
@@ -37,7 +40,17 @@ pub struct StoreStatus {
     pub failing: bool,
     pub since: Ts,
     pub last_error: Option<String>,
-    pub batches: u64,
+    /// Commits of this process.
+    pub committed: u64,
+    /// Attempts of this process that failed and were repeated.
+    pub failed: u64,
+    pub last_commit: Option<Ts>,
+}
+
+impl StoreStatus {
+    pub fn new(now: Ts) -> StoreStatus {
+        StoreStatus { failing: false, since: now, last_error: None, committed: 0, failed: 0, last_commit: None }
+    }
 }
 
 /// What the thread hears.
@@ -79,9 +92,12 @@ pub struct EngineThread {
     /// Taken from the inbox, not yet handled.
     backlog: VecDeque<Arrival>,
     rows_since_checkpoint: u64,
-    last_checkpoint: Instant,
+    /// None before the first: what the config changed at this start stands in checkpoints alone, so one is written at once.
+    last_checkpoint: Option<Instant>,
     last_snapshot: Ms,
     snapshot_due: bool,
+    /// Wall clock minus running clock, when last looked at.
+    clock_offset: i64,
 }
 
 enum Woken {
@@ -94,7 +110,15 @@ enum Woken {
 
 impl EngineThread {
     /// `batch` is the number of the newest commit; `effects` are those of [`Engine::boot`].
-    pub fn new(engine: Engine, batch: u64, effects: Effects, store: (Writer, Reader), inputs: Inputs, outputs: Outputs, linger: Ms) -> Result<EngineThread, Error> {
+    pub fn new(
+        engine: Engine,
+        batch: u64,
+        effects: Effects,
+        store: (Writer, Reader),
+        inputs: Inputs,
+        outputs: Outputs,
+        linger: Ms,
+    ) -> Result<EngineThread, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::Thread)?;
         Ok(EngineThread {
             engine,
@@ -112,9 +136,10 @@ impl EngineThread {
             received: clock::now(),
             backlog: VecDeque::new(),
             rows_since_checkpoint: 0,
-            last_checkpoint: Instant::now(),
+            last_checkpoint: None,
             last_snapshot: Ms(i64::MIN / 2),
             snapshot_due: true,
+            clock_offset: clock::now().0,
         })
     }
 
@@ -177,7 +202,9 @@ impl EngineThread {
         let now = self.now();
         let commit = self.rule.due().map(|due| due - now);
         // While a batch is open there is nothing to show; its commit will show it.
-        let snapshot = (self.snapshot_due && self.effects.list.is_empty()).then(|| self.last_snapshot - now).map(|d| Ms(d.0.saturating_add(SNAPSHOT_EVERY.0)));
+        let snapshot = (self.snapshot_due && self.effects.list.is_empty())
+            .then(|| self.last_snapshot - now)
+            .map(|d| Ms(d.0.saturating_add(SNAPSHOT_EVERY.0)));
         let wall = clock::now();
         // The wall clock may be set: look again at least every minute.
         let silence = self.engine.next_deadline().map(|due| (due - wall).min(Ms::minutes(1)));
@@ -248,6 +275,12 @@ impl EngineThread {
     }
 
     fn tick(&mut self) {
+        let offset = clock::now().0 - self.now().0;
+        if (offset - self.clock_offset).abs() > CLOCK_STEP.0 {
+            warn!(by_ms = offset - self.clock_offset, "the clock was set");
+            self.engine.clock_set(clock::now());
+        }
+        self.clock_offset = offset;
         let before = self.effects.list.len();
         self.engine.tick(clock::now(), &mut self.effects);
         if self.effects.list.len() > before {
@@ -260,8 +293,13 @@ impl EngineThread {
     fn commit(&mut self, last: bool) -> Result<(), Error> {
         let rows = self.effects.list.iter().filter(|e| matches!(e, Effect::Append(_))).count() as u64;
         self.rows_since_checkpoint += rows;
-        let due = self.rows_since_checkpoint >= CHECKPOINT_ROWS || self.last_checkpoint.elapsed() >= CHECKPOINT_EVERY;
-        let checkpoint = (last || due) && self.rows_since_checkpoint > 0;
+        let checkpoint = match self.last_checkpoint {
+            None => true,
+            Some(at) => {
+                self.rows_since_checkpoint > 0
+                    && (last || self.rows_since_checkpoint >= CHECKPOINT_ROWS || at.elapsed() >= CHECKPOINT_EVERY)
+            }
+        };
         if self.effects.list.is_empty() && !checkpoint {
             self.engine.committed(None);
             self.after_commit();
@@ -272,7 +310,7 @@ impl EngineThread {
         self.batch = batch.id;
         if checkpoint {
             self.rows_since_checkpoint = 0;
-            self.last_checkpoint = Instant::now();
+            self.last_checkpoint = Some(Instant::now());
         }
         self.engine.committed(Some(batch.id));
         self.after_commit();
@@ -308,10 +346,14 @@ impl EngineThread {
                     if self.outputs.store.borrow().failing {
                         warn!(batch = batch.id, "the store can be written again");
                     }
-                    let batches = batch.id;
+                    // Watchers are woken by a change of state only; the figures they read when they look.
                     self.outputs.store.send_if_modified(|s| {
-                        let mended = s.failing;
-                        *s = StoreStatus { failing: false, since: if mended { clock::now() } else { s.since }, last_error: None, batches };
+                        s.committed += 1;
+                        s.last_commit = Some(clock::now());
+                        let mended = std::mem::take(&mut s.failing);
+                        if mended {
+                            s.since = clock::now();
+                        }
                         mended
                     });
                     return Ok(());
@@ -336,6 +378,7 @@ impl EngineThread {
                 s.failing = true;
                 s.since = clock::now();
             }
+            s.failed += 1;
             s.last_error = Some(text);
         });
     }

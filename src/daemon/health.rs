@@ -1,10 +1,81 @@
-//! One view of the process's parts, for people.
+//! One view of the process's parts, for people: made anew whenever one of them changes.
+
+use super::clock;
 use super::engine_thread::StoreStatus;
 use crate::domain::time::Ts;
-use crate::ingest::mqtt::Status;
-use crate::web::Health;
+use crate::ingest::mqtt::{LinkState, Status};
+use crate::web::{Batches, Broker, BrokerState, Health, StoreHealth, StoreState};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
-pub fn watch(_broker: Option<watch::Receiver<Status>>, _store: watch::Receiver<StoreStatus>, started_at: Ts) -> watch::Receiver<Arc<Health>> {
-    watch::channel(Arc::new(Health { started_at })).1
+
+/// The state of the clock changes without a word: it is looked at again this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// The parts' own words, and the view that is made of them.
+pub struct Parts {
+    pub started_at: Ts,
+    /// None: the config names no broker.
+    pub broker: Option<watch::Receiver<Status>>,
+    pub store: watch::Receiver<StoreStatus>,
+}
+
+/// Follows the parts until the engine is gone. Everything that is asked for stands when this is called, so the process is ready.
+pub fn watch(mut parts: Parts) -> watch::Receiver<Arc<Health>> {
+    let (tx, rx) = watch::channel(Arc::new(view(&parts)));
+    tokio::spawn(async move {
+        loop {
+            let broker = async {
+                match &mut parts.broker {
+                    Some(b) => b.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            let lives = tokio::select! {
+                store = parts.store.changed() => store.is_ok(),
+                broker = broker => broker,
+                () = tokio::time::sleep(LOOK_AGAIN) => true,
+            };
+            tx.send_replace(Arc::new(view(&parts)));
+            if !lives {
+                return;
+            }
+        }
+    });
+    rx
+}
+
+fn view(parts: &Parts) -> Health {
+    let store = parts.store.borrow().clone();
+    let broker = parts.broker.as_ref().map(|b| b.borrow().clone());
+    Health {
+        started_at: parts.started_at,
+        ready: true,
+        clock_sure: clock::now_and_sure().1,
+        broker: broker.map_or_else(|| no_broker(parts.started_at), |s| broker_view(&s)),
+        store: StoreHealth {
+            state: if store.failing { StoreState::Failing } else { StoreState::Ok },
+            since: store.since,
+            last_error: store.last_error,
+        },
+        batches: Batches { committed: store.committed, failed: store.failed, last_at: store.last_commit },
+    }
+}
+
+fn broker_view(s: &Status) -> Broker {
+    let refused =
+        (!s.refused_filters.is_empty()).then(|| format!("the broker refuses these subscriptions: {}", s.refused_filters.join(", ")));
+    Broker {
+        state: match s.state {
+            LinkState::Connecting => BrokerState::Connecting,
+            LinkState::Connected => BrokerState::Connected,
+            LinkState::Away => BrokerState::Away,
+        },
+        since: s.since,
+        last_error: s.last_error.clone().or(refused),
+    }
+}
+
+fn no_broker(since: Ts) -> Broker {
+    Broker { state: BrokerState::Away, since, last_error: Some("the config names no broker ([mqtt])".into()) }
 }

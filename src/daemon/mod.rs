@@ -35,8 +35,12 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Runs until a signal or until a part ends by itself.
 pub fn run(config: &Config) -> Result<(), Error> {
     // Two workers: one can wait for a slow client while the other serves. Blocking reads are few and bounded.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(4).enable_all().build().map_err(Error::Thread)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()
+        .map_err(Error::Thread)?;
     let result = runtime.block_on(serve(config));
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
@@ -65,7 +69,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let (commands_tx, commands) = mpsc::channel(COMMANDS);
     let (pings_tx, pings) = mpsc::channel(1);
     let (snapshot_tx, snapshot) = watch::channel(Arc::new(engine.snapshot(clock::now())));
-    let (store_tx, store_status) = watch::channel(StoreStatus { failing: false, since: clock::now(), last_error: None, batches: last_batch });
+    let (store_tx, store_status) = watch::channel(StoreStatus::new(clock::now()));
 
     let mut broker_tx = Some(broker_tx);
     let (mut acks, mut broker_status, mut mqtt_thread) = (None, None, None);
@@ -82,8 +86,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
     let engine_thread = spawn_engine(engine, ended_tx.clone())?;
 
-    let health = health::watch(broker_status, store_status, clock::now());
-    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone() };
+    let health = health::watch(health::Parts { started_at: clock::now(), broker: broker_status, store: store_status });
+    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health };
     let mut web_stop = stop.clone();
     let web_ended = ended_tx.clone();
     let web_task = tokio::spawn(async move {

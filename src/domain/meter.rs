@@ -132,12 +132,16 @@ impl Ledger {
     }
 
     /// The register that a value stands for, to be taken by [`Ledger::step`]: pulses are weighed; a mean flow over the span that begins
-    /// at the value's time is known at its end, as a made-up register that rose by that much (and stood at zero before the first).
+    /// at the value's time is known at its end, as a made-up register that rose by that much. What passed in spans that nobody told is
+    /// unknown: the made-up register stands still over them.
     pub fn mark(&mut self, meter: &Meter, v: Value) -> Mark {
         match (v.quantity, meter.mean_flow_over) {
             (Quantity::Flow, Some(span)) => {
-                let before = *self.last.get_or_insert(Mark { ts: v.ts, register: Millilitres::ZERO });
-                Mark { ts: v.ts + span, register: before.register + MillilitresPerHour(v.value).over(span.0) }
+                let before = self.last.map_or(Millilitres::ZERO, |m| m.register);
+                if self.last.is_none_or(|m| m.ts < v.ts) {
+                    self.last = Some(Mark { ts: v.ts, register: before });
+                }
+                Mark { ts: v.ts + span, register: before + MillilitresPerHour(v.value).over(span.0) }
             }
             (Quantity::Pulses, _) => Mark { ts: v.ts, register: Millilitres(v.value.saturating_mul(meter.pulse_weight.0)) },
             _ => Mark { ts: v.ts, register: Millilitres(v.value) },

@@ -1,6 +1,6 @@
 //! More water within an hour than a point may take: works from the first hour, learns nothing.
 
-use super::{Passage, Said, grown_by_half};
+use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::units::Millilitres;
@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 const HOUR: Ms = Ms::hours(1);
 /// Passages shorter than this are joined, so that an hour is never more than about 120 of them, however chatty the meter.
 const GRAIN: Ms = Ms(30_000);
-/// Quiet for this long, the rule speaks again from the limit on; before, only when it has grown by half.
+/// Quiet for this long, the rule speaks again from the limit on; before, only when it has grown by half. While it goes on, it is said
+/// to go on as often.
 const REARM: Ms = Ms::hours(24);
 
 /// Trailing hour of one point.
@@ -34,6 +35,8 @@ struct Over {
     reported: Millilitres,
     /// The newest reading at which the hour was over the limit.
     last: Ts,
+    /// When it was last said.
+    said: Ts,
     /// When this excess began to be seen.
     start: StartRange,
 }
@@ -62,22 +65,27 @@ impl Hourly {
             return None;
         }
         let from = self.window.front().map_or(p.from.ts, |s| s.from.ts.max(since));
-        let grown = match &mut self.over {
+        let (start, news) = match &mut self.over {
             None => {
-                self.over = Some(Over { reported: seen, last: now, start: StartRange { earliest: from, latest: now } });
-                false
+                let start = StartRange { earliest: from, latest: now };
+                self.over = Some(Over { reported: seen, last: now, said: now, start });
+                (start, News::First)
             }
             Some(o) => {
                 o.last = now;
-                if !grown_by_half(o.reported, seen) {
+                let news = if grown_by_half(o.reported, seen) {
+                    News::Grown
+                } else if now - o.said >= REARM {
+                    News::Still
+                } else {
                     return None;
-                }
-                o.reported = seen;
-                true
+                };
+                o.reported = o.reported.max(seen);
+                o.said = now;
+                (o.start, news)
             }
         };
-        let start = self.over.map_or(StartRange { earliest: from, latest: now }, |o| o.start);
-        Some(Said { kind: FindingKind::LeakHourlyLimit { from, to: now, limit, seen }, start, grown, evidence: self.evidence() })
+        Some(Said { kind: FindingKind::LeakHourlyLimit { from, to: now, limit, seen }, start, news, evidence: self.evidence() })
     }
 
     /// At most nine of the window's readings, the first and the last among them.
@@ -103,9 +111,9 @@ mod tests {
         Passage { from: mark(from_min, from_l), to: mark(to_min, to_l), volume: Millilitres::litres(to_l - from_l) }
     }
 
-    fn seen(said: Option<Said>) -> Option<(i64, bool)> {
+    fn seen(said: Option<Said>) -> Option<(i64, News)> {
         said.map(|s| match s.kind {
-            FindingKind::LeakHourlyLimit { seen, .. } => (seen.0 / 1_000, s.grown),
+            FindingKind::LeakHourlyLimit { seen, .. } => (seen.0 / 1_000, s.news),
             other => panic!("{other:?}"),
         })
     }
@@ -115,27 +123,36 @@ mod tests {
         let mut h = Hourly::default();
         let limit = Some(Millilitres::litres(100));
         assert_eq!(seen(h.passed(passage(0, 30, 0, 60), limit)), None);
-        assert_eq!(seen(h.passed(passage(30, 60, 60, 120), limit)), Some((120, false)));
+        assert_eq!(seen(h.passed(passage(30, 60, 60, 120), limit)), Some((120, News::First)));
         assert_eq!(seen(h.passed(passage(60, 90, 120, 190), limit)), None, "130 is not half more");
-        assert_eq!(seen(h.passed(passage(90, 120, 190, 300), limit)), Some((180, true)));
+        assert_eq!(seen(h.passed(passage(90, 120, 190, 300), limit)), Some((180, News::Grown)));
     }
 
     #[test]
     fn a_passage_longer_than_an_hour_counts_by_its_mean() {
         let mut h = Hourly::default();
         assert_eq!(seen(h.passed(passage(0, 1440, 0, 2_399), Some(Millilitres::litres(100)))), None);
-        assert_eq!(seen(h.passed(passage(1440, 2880, 2_399, 4_823), Some(Millilitres::litres(100)))), Some((101, false)));
+        assert_eq!(seen(h.passed(passage(1440, 2880, 2_399, 4_823), Some(Millilitres::litres(100)))), Some((101, News::First)));
     }
 
     #[test]
     fn after_a_quiet_day_it_speaks_from_the_limit_on() {
         let mut h = Hourly::default();
         let limit = Some(Millilitres::litres(100));
-        assert_eq!(seen(h.passed(passage(0, 60, 0, 200), limit)), Some((200, false)));
+        assert_eq!(seen(h.passed(passage(0, 60, 0, 200), limit)), Some((200, News::First)));
         assert_eq!(seen(h.passed(passage(60, 1400, 200, 201), limit)), None);
         assert_eq!(seen(h.passed(passage(1400, 1460, 201, 331), limit)), None, "within the day: 130 after 200 says nothing new");
         assert_eq!(seen(h.passed(passage(1460, 4000, 331, 332), limit)), None);
-        assert_eq!(seen(h.passed(passage(4000, 4060, 332, 442), limit)), Some((110, false)));
+        assert_eq!(seen(h.passed(passage(4000, 4060, 332, 442), limit)), Some((110, News::First)));
+    }
+
+    #[test]
+    fn what_goes_on_unchanged_is_said_to_go_on_once_a_day() {
+        let mut h = Hourly::default();
+        let limit = Some(Millilitres::litres(100));
+        let said: Vec<_> =
+            (0..60).filter_map(|k| seen(h.passed(passage(k * 60, k * 60 + 60, k * 150, k * 150 + 150), limit)).map(|s| (k, s.1))).collect();
+        assert_eq!(said, [(0, News::First), (24, News::Still), (48, News::Still)]);
     }
 
     #[test]

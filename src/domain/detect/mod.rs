@@ -22,11 +22,21 @@ pub struct Passage {
     pub volume: Millilitres,
 }
 
-/// What the rule says: its arguments, the range of the start, the readings, whether it has grown.
+/// Whether what a rule says is news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    First,
+    /// It spoke before, and it has grown by half since.
+    Grown,
+    /// It spoke a day ago, and nothing has changed. Only worth hearing if somebody has closed the matter since.
+    Still,
+}
+
+/// What the rule says: its arguments, the range of the start, the readings.
 pub struct Said {
     pub kind: FindingKind,
     pub start: StartRange,
-    pub grown: bool,
+    pub news: News,
     pub evidence: Vec<Mark>,
 }
 

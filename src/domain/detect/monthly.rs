@@ -1,6 +1,6 @@
 //! Tonnes per calendar month, and where the month will end if it goes on like the last day.
 
-use super::{Passage, Said, grown_by_half};
+use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
 use crate::domain::time::{Month, Ms, Ts};
 use crate::domain::units::Millilitres;
@@ -105,7 +105,7 @@ impl Monthly {
         if c.reported_limit.is_some() || c.reported_projection.is_some_and(|before| !grown_by_half(before, projected)) {
             return None;
         }
-        let grown = c.reported_projection.replace(projected).is_some();
+        let news = news(c.reported_projection.replace(projected));
         let kind = FindingKind::LeakMonthlyProjection { month: c.month, limit, used: c.used, last_day, projected };
         // The day's mean passed the limit after `within`; the water itself may have begun up to a day before that.
         let within = self.within.map_or(since, |m| m.ts);
@@ -113,7 +113,7 @@ impl Monthly {
         let mut evidence: Vec<Mark> = self.within.into_iter().chain([c.first, at]).collect();
         evidence.sort_by_key(|m| m.ts);
         evidence.dedup();
-        Some(Said { kind, start, grown, evidence })
+        Some(Said { kind, start, news, evidence })
     }
 }
 
@@ -121,9 +121,13 @@ fn over_limit(c: &mut Current, at: Mark, limit: Millilitres) -> Option<Said> {
     if c.used <= limit || c.reported_limit.is_some_and(|before| !grown_by_half(before, c.used)) {
         return None;
     }
-    let grown = c.reported_limit.replace(c.used).is_some();
+    let news = news(c.reported_limit.replace(c.used));
     let kind = FindingKind::LeakMonthlyLimit { month: c.month, limit, used: c.used };
-    Some(Said { kind, start: StartRange { earliest: c.start, latest: at.ts }, grown, evidence: vec![c.first, at] })
+    Some(Said { kind, start: StartRange { earliest: c.start, latest: at.ts }, news, evidence: vec![c.first, at] })
+}
+
+fn news(reported_before: Option<Millilitres>) -> News {
+    if reported_before.is_some() { News::Grown } else { News::First }
 }
 
 /// Volume by hour of the epoch.
@@ -199,7 +203,7 @@ mod tests {
                 volume: Millilitres(b - a),
             };
             for s in m.passed(p, Some(Millilitres::tonnes(limit_t)), &tz) {
-                said.push((next.to_string(), s.kind.code(), s.grown));
+                said.push((next.to_string(), s.kind.code(), s.news == News::Grown));
             }
             t = next;
         }

@@ -17,6 +17,7 @@ mod source;
 pub use checkpoint::{CHECKPOINT_FORM, Checkpoint, SourceMemory};
 pub use message::{Command, CommandError, Effect, Effects, IdentityKind, IdentityRecord, Input, Past, PastUnavailable, SourceRecord};
 pub use point::PointMemory;
+use point::Spoken;
 pub use snapshot::{BadPayload, PointState, Snapshot, SourceState};
 pub use source::Recent;
 
@@ -74,7 +75,7 @@ pub struct Engine {
     readers_of_topic: HashMap<String, Vec<PointIx>>,
     point_of_key: HashMap<String, PointIx>,
     /// Scratch for what rules say about one row.
-    said: Vec<Finding>,
+    said: Vec<Spoken>,
 }
 
 impl Engine {
@@ -192,6 +193,14 @@ impl Engine {
     /// The way to the broker is gone: until it is back, silence says nothing about a meter.
     pub fn disconnected(&mut self) {
         self.listening = None;
+    }
+
+    /// The gateway's clock was set: spans that began before, on the old time, say nothing about a meter.
+    pub fn clock_set(&mut self, now: Ts) {
+        if self.listening.is_some() {
+            self.listening = Some(now);
+            self.silence_due = None;
+        }
     }
 
     /// Takes one message. `now` is the gateway's clock (in replay the running maximum of time stamps).
@@ -405,8 +414,11 @@ impl Engine {
         self.pending.insert((source, row.ts), row.values);
         self.uncommitted.push(at);
         self.apply(at, &row, now);
-        for finding in std::mem::take(&mut self.said) {
-            self.found(now, finding, out);
+        for Spoken { finding, still } in std::mem::take(&mut self.said) {
+            // A leak that somebody closed and that goes on all the same is told again, a day later at the latest.
+            if !still || !self.book.is_open(&finding.point, finding.kind.code()) {
+                self.found(now, finding, out);
+            }
         }
         self.end_silences(now, at, out);
     }

@@ -2,7 +2,7 @@
 
 use crate::domain::detect::hourly::Hourly;
 use crate::domain::detect::monthly::Monthly;
-use crate::domain::detect::{HISTORIC_AFTER, Passage, Said};
+use crate::domain::detect::{HISTORIC_AFTER, News, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
 use crate::domain::meter::{Ledger, Step, Value};
 use crate::domain::time::Ts;
@@ -22,6 +22,14 @@ pub struct PointMemory {
     pub monthly: Monthly,
 }
 
+/// A rule's finding on its way to the incidents.
+#[derive(Clone, Debug)]
+pub struct Spoken {
+    pub finding: Finding,
+    /// Nothing new: for an incident that is open, there is nothing in it.
+    pub still: bool,
+}
+
 impl PointMemory {
     pub fn new(point: &Point) -> PointMemory {
         PointMemory { serial: point.meter.serial.clone(), ..PointMemory::default() }
@@ -38,13 +46,13 @@ impl PointMemory {
     }
 
     /// Takes one value of the point's column; puts what its rules say into `said`.
-    pub fn value(&mut self, point: &Point, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
-        self.heard = self.heard.max(Some(v.ts));
+    pub fn value(&mut self, point: &Point, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
         let mark = self.ledger.mark(&point.meter, v);
+        self.heard = self.heard.max(Some(mark.ts));
         self.register(point, mark, now, tz, said);
     }
 
-    fn register(&mut self, point: &Point, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
+    fn register(&mut self, point: &Point, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
         let passage = match self.ledger.step(&point.meter, mark) {
             Step::First | Step::Held | Step::Late => return,
             Step::Passed { from, to, volume, .. } => Passage { from, to, volume },
@@ -56,24 +64,25 @@ impl PointMemory {
                 };
                 let start = StartRange { earliest: before.ts, latest: after.ts };
                 let evidence = vec![before, after, to];
-                said.push(finding(point, Said { kind, start, grown: false, evidence }, mark.ts, now));
+                said.push(spoken(point, Said { kind, start, news: News::First, evidence }, mark.ts, now));
                 Passage { from: after, to, volume }
             }
         };
         let hourly = self.hourly.passed(passage, point.limits.per_hour);
         let monthly = self.monthly.passed(passage, point.limits.per_month, tz);
-        said.extend(hourly.into_iter().chain(monthly).map(|s| finding(point, s, passage.to.ts, now)));
+        said.extend(hourly.into_iter().chain(monthly).map(|s| spoken(point, s, passage.to.ts, now)));
     }
 }
 
-fn finding(point: &Point, said: Said, at: Ts, now: Ts) -> Finding {
-    Finding {
+fn spoken(point: &Point, said: Said, at: Ts, now: Ts) -> Spoken {
+    let finding = Finding {
         point: point.key.clone(),
         kind: said.kind,
         at,
         start: said.start,
-        grown: said.grown,
+        grown: said.news == News::Grown,
         historic: now - at > HISTORIC_AFTER,
         evidence: said.evidence,
-    }
+    };
+    Spoken { finding, still: said.news == News::Still }
 }

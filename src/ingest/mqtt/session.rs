@@ -245,7 +245,8 @@ impl Session<'_> {
 
     fn subscribed(&mut self, codes: &[SubscribeReasonCode]) {
         let filters = self.settings.subscriptions.iter().zip(codes);
-        let refused: Vec<String> = filters.filter(|(_, c)| matches!(c, SubscribeReasonCode::Failure)).map(|(s, _)| s.filter.clone()).collect();
+        let refused: Vec<String> =
+            filters.filter(|(_, c)| matches!(c, SubscribeReasonCode::Failure)).map(|(s, _)| s.filter.clone()).collect();
         for f in &refused {
             error!(filter = %f, "the broker refuses this subscription: its access list must let this user read it");
         }

@@ -1,0 +1,127 @@
+//! What an installer sends by hand on the first afternoon: each message ends as the right counter and a word that a person
+//! understands, and nothing stops.
+
+use crate::harness::{Broker, Daemon, config};
+use serde_json::{Value, json};
+
+const METER: &str = r#"
+[[meters]]
+id = "b15"
+name = "15号楼总表"
+kind = "bulk"
+at = "b15"
+subscription = "meters"
+device = "b15"
+"#;
+
+/// The source of this topic as the API tells it.
+fn source(d: &Daemon, topic: &str) -> Value {
+    let sources = d.get("/api/v1/sources");
+    let list = sources["sources"].as_array().unwrap_or_else(|| panic!("{sources}"));
+    list.iter().find(|s| s["topic"] == topic).cloned().unwrap_or_default()
+}
+
+/// Waits until this topic has so many messages behind it, and gives its source.
+fn heard(d: &mut Daemon, topic: &str, messages: u64) -> Value {
+    d.until(&format!("{messages} messages of {topic}"), |d| {
+        let c = &source(d, topic)["counts"];
+        c["received"].as_u64() == Some(messages) && c["in_flight"].as_u64() == Some(0)
+    });
+    source(d, topic)
+}
+
+#[test]
+fn every_message_by_hand_ends_as_the_right_counter_with_words_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let db = folder.path().join("heyun.db");
+    let mut d = Daemon::start(folder.path(), &config(broker.port, &db, METER));
+    d.until("the broker is there", |d| d.get("/healthz")["broker"]["state"] == "connected");
+
+    // Good JSON, at QoS 1 and at QoS 0.
+    broker.publish(&["-q", "1", "-t", "meters/b15/state", "-m", r#"{"ts":"2026-11-24T08:00:00+0800","total_l":"1000"}"#]);
+    broker.publish(&["-q", "0", "-t", "meters/b15/state", "-m", r#"{"ts":"2026-11-24T00:15:00Z","total_l":1250.5}"#]);
+    let s = heard(&mut d, "meters/b15/state", 2);
+    assert_eq!((&s["counts"]["stored"], &s["last_bad"]), (&json!(2), &Value::Null), "{s}");
+    let meters = d.get("/api/v1/meters");
+    assert_eq!(meters["meters"][0]["last"]["litres"], json!(1250.5), "{meters}");
+
+    // A plain number, a decimal comma, a unit behind it; no meter is configured for these, and they are kept all the same.
+    for (topic, payload, ml) in
+        [("plain/a", "338.304", 338_304_000i64), ("plain/b", "338,304", 338_304_000), ("plain/c", " 338304 L\n", 338_304_000)]
+    {
+        broker.publish(&["-q", "1", "-t", topic, "-m", payload]);
+        let s = heard(&mut d, topic, 1);
+        assert_eq!((&s["counts"]["stored"], &s["points"]), (&json!(1), &json!([])), "{topic}: {s}");
+        let stored: i64 =
+            d.database().query_row("SELECT v0 FROM readings JOIN sources USING (source) WHERE topic = ?1", [topic], |r| r.get(0)).unwrap();
+        assert_eq!(stored, ml, "{topic}");
+    }
+
+    // What is wrong, and the code that it must end as.
+    let bad: &[(&str, &[u8], &str)] = &[
+        ("meters/type/state", br#"{"ts":"2026-11-24T00:00:00Z","total_l":"many"}"#, "number"),
+        ("meters/nothing/state", br#"{"ts":"2026-11-24T00:00:00Z"}"#, "missing"),
+        ("meters/cut/state", br#"{"ts":"2026-11-24T00:0"#, "json"),
+        ("meters/utf8/state", b"{\"total_l\":\"\xff\xfe\"}", "utf8"),
+        ("meters/huge/state", &vec![b'7'; 1 << 20], "size"),
+        ("meters/old/state", br#"{"ts":"1970-01-01T00:00:05Z","total_l":5}"#, "time_old"),
+        ("meters/ahead/state", br#"{"ts":"2099-01-01T00:00:00Z","total_l":5}"#, "time_ahead"),
+        ("meters/stamp/state", br#"{"ts":"yesterday","total_l":5}"#, "time_syntax"),
+        ("plain/kelvin", "291 K".as_bytes(), "unit"),
+    ];
+    for (topic, payload, code) in bad {
+        broker.publish_bytes(topic, payload);
+        let s = heard(&mut d, topic, 1);
+        assert_eq!(s["counts"]["rejected"][code], json!(1), "{topic}: {s}");
+        let bad = &s["last_bad"];
+        assert_eq!(bad["code"], json!(code), "{s}");
+        for language in ["zh", "en"] {
+            assert!(bad["text"][language].as_str().is_some_and(|t| t.len() > 10), "{topic}: no words in {language}: {s}");
+        }
+        assert!(bad["excerpt"].as_str().is_some_and(|e| !e.is_empty() && e.len() < 1_000), "{s}");
+    }
+
+    // The same again is a duplicate, another value for the same instant is a conflict, and the first stays.
+    broker.publish(&["-q", "1", "-t", "meters/b15/state", "-m", r#"{"ts":"2026-11-24T00:00:00Z","total_l":1000}"#]);
+    broker.publish(&["-q", "1", "-t", "meters/b15/state", "-m", r#"{"ts":"2026-11-24T00:00:00Z","total_l":1001}"#]);
+    let s = heard(&mut d, "meters/b15/state", 4);
+    assert_eq!((&s["counts"]["duplicate"], &s["counts"]["rejected"]["conflict"]), (&json!(1), &json!(1)), "{s}");
+
+    let log = d.stop();
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn a_retained_message_without_a_time_is_no_reading_and_one_with_a_time_is_one_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    broker.publish(&["-q", "1", "-r", "-t", "plain/old", "-m", "7.5"]);
+    broker.publish(&["-q", "1", "-r", "-t", "meters/b15/state", "-m", r#"{"ts":"2026-11-24T00:00:00Z","total_l":7}"#]);
+    let text = config(broker.port, &folder.path().join("heyun.db"), METER);
+    let mut d = Daemon::start(folder.path(), &text);
+    assert_eq!(heard(&mut d, "plain/old", 1)["counts"]["rejected"]["retained"], json!(1));
+    assert_eq!(heard(&mut d, "meters/b15/state", 1)["counts"]["stored"], json!(1));
+    d.stop();
+    // A new process subscribes again, and the broker tells both again.
+    let mut d = Daemon::start(folder.path(), &text);
+    assert_eq!(heard(&mut d, "plain/old", 1)["counts"]["rejected"]["retained"], json!(1));
+    assert_eq!(heard(&mut d, "meters/b15/state", 1)["counts"]["duplicate"], json!(1));
+    d.stop();
+}
+
+#[test]
+fn a_topic_that_only_an_earlier_config_named_is_counted_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let text = config(broker.port, &folder.path().join("heyun.db"), METER);
+    let mut d = Daemon::start(folder.path(), &text);
+    broker.publish(&["-q", "1", "-t", "plain/x", "-m", "1"]);
+    heard(&mut d, "plain/x", 1);
+    d.stop();
+    // The session at the broker still has the subscription.
+    let mut d = Daemon::start(folder.path(), &text.replace("plain/+", "simple/+"));
+    broker.publish(&["-q", "1", "-t", "plain/x", "-m", "2"]);
+    assert_eq!(heard(&mut d, "plain/x", 1)["counts"]["rejected"]["topic"], json!(1));
+    d.stop();
+}
