@@ -16,4 +16,6 @@ pub mod replay;
 #[cfg(feature = "daemon")]
 pub mod store;
 #[cfg(feature = "daemon")]
+mod systemd;
+#[cfg(feature = "daemon")]
 pub mod web;

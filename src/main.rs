@@ -1,3 +1,5 @@
+//! A name for [`heyun::cli::main`].
+
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    heyun::cli::main()
 }

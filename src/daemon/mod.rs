@@ -1,1 +1,218 @@
-//! daemon
+//! The process: starts the parts in order, watches over them, stops them in order.
+//!
+//! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), and the runtime's workers for
+//! HTTP, signals and the watchdog. A part that ends by itself ends the process: a gateway that half works looks like one that
+//! works.
+
+mod boot;
+mod clock;
+mod commit_rule;
+mod engine_thread;
+mod error;
+mod health;
+mod settings;
+
+pub use error::Error;
+
+use crate::config::Config;
+use crate::domain::engine::Effects;
+use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
+use crate::{store, systemd, web};
+use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+/// Commands of people that wait for the engine. Full: the API's answer waits.
+const COMMANDS: usize = 16;
+
+/// The orderly stop takes no longer; what is not committed by then comes again from the broker.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs until a signal or until a part ends by itself.
+pub fn run(config: &Config) -> Result<(), Error> {
+    // Two workers: one can wait for a slow client while the other serves. Blocking reads are few and bounded.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()
+        .map_err(Error::Thread)?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+/// How a part ended: its name, and what it said.
+type Ended = (&'static str, Result<(), Error>);
+
+async fn serve(config: &Config) -> Result<(), Error> {
+    let began = Instant::now();
+    // A signal that comes while the state is folded must stop the process in order as well.
+    let mut signals = Signals::new()?;
+    let topology = Arc::new(config.topology.clone());
+    let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
+    let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
+    let (mut engine, last_batch) = boot::fold(topology.clone(), &reader)?;
+    let mut effects = Effects::default();
+    engine.boot(clock::now(), last_batch, &mut effects);
+    let addr = config.web.listen;
+    let listener = TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })?;
+    let bound = listener.local_addr().map_err(|source| Error::Bind { addr, source })?;
+
+    let (ended_tx, mut ended) = mpsc::channel::<Ended>(4);
+    let (stop_tx, stop) = watch::channel(false);
+    let (broker_tx, broker) = mpsc::channel::<FromBroker>(INBOX_CHUNKS);
+    let (commands_tx, commands) = mpsc::channel(COMMANDS);
+    let (pings_tx, pings) = mpsc::channel(1);
+    let (snapshot_tx, snapshot) = watch::channel(Arc::new(engine.snapshot(clock::now())));
+    let (store_tx, store_status) =
+        watch::channel(StoreStatus { failing: false, since: clock::now(), last_error: None, batches: last_batch });
+
+    let mut broker_tx = Some(broker_tx);
+    let (mut acks, mut broker_status, mut mqtt_thread) = (None, None, None);
+    if let (Some(settings), Some(inbox)) = (mqtt_settings, broker_tx.clone()) {
+        let ended = ended_tx.clone();
+        let link = mqtt::start(settings, inbox, move || report(&ended, ("mqtt", Ok(()))))?;
+        let (a, s, t) = link.split();
+        (acks, broker_status, mqtt_thread) = (Some(a), Some(s), Some(t));
+        // The thread's own sender is the only one left: when it stops taking messages, the engine sees the end.
+        broker_tx = None;
+    }
+    let inputs = Inputs { broker, commands, pings, stop: stop.clone() };
+    let outputs = Outputs { acks, snapshot: snapshot_tx, store: store_tx };
+    let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
+    let engine_thread = spawn_engine(engine, ended_tx.clone())?;
+
+    let health = health::watch(broker_status, store_status, clock::now());
+    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone() };
+    let mut web_stop = stop.clone();
+    let web_ended = ended_tx.clone();
+    let web_task = tokio::spawn(async move {
+        let until = async move {
+            // A dropped sender is a stop as well.
+            web_stop.wait_for(|s| *s).await.ok();
+        };
+        let result = web::serve(listener, handles, until).await.map_err(|source| Error::Bind { addr: bound, source });
+        report(&web_ended, ("web", result));
+    });
+    let watchdog = tokio::spawn(feed_watchdog(pings_tx));
+    systemd::ready();
+    info!(
+        address = %format!("http://{bound}/"),
+        meters = config.topology.points.len(),
+        ms = began.elapsed().as_millis() as u64,
+        "READY"
+    );
+
+    let first_end = tokio::select! {
+        name = signals.next() => { info!(signal = name, "stopping"); None }
+        e = ended.recv() => e,
+    };
+    systemd::stopping();
+    if let Some((name, Ok(()))) = &first_end {
+        error!(part = name, "a part ended by itself; stopping");
+    }
+    // The order: ingest closes, the engine drains, the store commits, the web ends.
+    if let Some(t) = &mqtt_thread {
+        t.stop_taking();
+    }
+    drop(broker_tx);
+    stop_tx.send_replace(true);
+    let orderly = async {
+        let engine_ok = join(engine_thread).await;
+        let mqtt_ok = match mqtt_thread {
+            Some(t) => tokio::task::spawn_blocking(move || t.join()).await.unwrap_or(false),
+            None => true,
+        };
+        let web_ok = web_task.await.is_ok();
+        (engine_ok, mqtt_ok, web_ok)
+    };
+    let finished = tokio::select! {
+        f = tokio::time::timeout(STOP_LIMIT, orderly) => f,
+        _ = signals.next() => return Err(Error::Interrupted),
+    };
+    watchdog.abort();
+    match finished {
+        Ok((true, true, true)) => info!("stopped"),
+        Ok((engine, mqtt, web)) => error!(engine, mqtt, web, "a part panicked; see the log above"),
+        Err(_) => warn!("the stop took longer than {} s; what was not committed will come again from the broker", STOP_LIMIT.as_secs()),
+    }
+    match first_end {
+        Some((_, Err(e))) => Err(e),
+        Some((name, Ok(()))) => Err(Error::Died(name)),
+        // A part may still have failed while stopping.
+        None => std::iter::from_fn(|| ended.try_recv().ok()).find_map(|(_, r)| r.err()).map_or(Ok(()), Err),
+    }
+}
+
+/// Tells how a part ended. Nobody listens any more once the first end was told; the log has the rest.
+fn report(to: &mpsc::Sender<Ended>, end: Ended) {
+    if let (name, Err(e)) = &end {
+        error!(part = name, error = %e, "a part failed");
+    }
+    if to.try_send(end).is_err() {
+        tracing::debug!("the supervisor has heard enough");
+    }
+}
+
+fn spawn_engine(engine: EngineThread, ended: mpsc::Sender<Ended>) -> Result<std::thread::JoinHandle<()>, Error> {
+    /// Tells of a panic: then nobody else will.
+    struct Witness(mpsc::Sender<Ended>);
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                report(&self.0, ("engine", Err(Error::Died("engine"))));
+            }
+        }
+    }
+    let body = move || {
+        let witness = Witness(ended);
+        let result = engine.run();
+        report(&witness.0, ("engine", result));
+    };
+    std::thread::Builder::new().name("engine".into()).spawn(body).map_err(Error::Thread)
+}
+
+/// False if the thread panicked.
+async fn join(thread: std::thread::JoinHandle<()>) -> bool {
+    tokio::task::spawn_blocking(move || thread.join().is_ok()).await.unwrap_or(false)
+}
+
+/// Tells systemd that the process lives, as long as engine and store answer.
+async fn feed_watchdog(pings: mpsc::Sender<oneshot::Sender<()>>) {
+    let Some(limit) = systemd::watchdog() else { return };
+    let mut every = tokio::time::interval(limit / 3);
+    loop {
+        every.tick().await;
+        let (reply, answer) = oneshot::channel();
+        // The engine is gone: let systemd see the silence, should the supervisor fail too.
+        if pings.send(reply).await.is_err() || answer.await.is_err() {
+            return;
+        }
+        systemd::alive();
+    }
+}
+
+/// The two signals that stop the process.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, Error> {
+        let on = |kind| signal(kind).map_err(Error::Thread);
+        Ok(Signals { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

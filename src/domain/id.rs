@@ -18,7 +18,7 @@ pub fn global_id(gateway: &str, kind: &str, n: u64, ts: Ts) -> Arc<str> {
     h.bytes(&n.to_le_bytes());
     let low = mix(h.0);
     let high = mix(h.0 ^ 0x9E37_79B9_7F4A_7C15);
-    let ms = ts.0.clamp(0, (1 << 48) - 1) as u128;
+    let ms = u128::try_from(ts.0.clamp(0, (1 << 48) - 1)).unwrap_or_default();
     let bits = ms << 80 | u128::from(high & 0xFFFF) << 64 | u128::from(low);
     let mut out = String::with_capacity(gateway.len() + 27);
     out.push_str(gateway);

@@ -17,6 +17,10 @@ pub const CONFIRMATIONS: u8 = 2;
 /// Two messages closer than this may carry what flowed in all of it (a device that wakes and sends twice).
 const SHORTEST_STEP: Ms = Ms::minutes(1);
 
+/// A register that falls has run full only if that took less than this part of its range. After a long pause nearly any fall
+/// could be one: a device that lost its memory at half its range would be taken for a flood.
+const ROLLOVER_PART: i64 = 10;
+
 /// How often the register did what, since the store began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCounts {
@@ -32,7 +36,7 @@ pub struct StepCounts {
     pub jump: u64,
     /// Did not fit and was not confirmed: a misreading, ignored.
     pub spike: u64,
-    /// Older than the newest accepted reading: stored, changes no total.
+    /// Older than the newest accepted (or held) reading: stored, changes no total.
     pub late: u64,
     /// Steps over a pause much longer than usual: the volume is certain, its moment is not.
     pub gap: u64,
@@ -57,7 +61,7 @@ pub enum Step {
     Held,
     /// A held level was confirmed: between `before` and `after` the volume is unknown, from `after` to `to` it is `volume`.
     Restarted { fell: bool, before: Mark, after: Mark, to: Mark, volume: Millilitres },
-    /// Older than the newest accepted reading.
+    /// Older than the newest accepted reading, or, not fitting that, than the newest held one.
     Late,
 }
 
@@ -101,7 +105,8 @@ fn fit(meter: &Meter, from: Mark, to: Mark) -> Fit {
     }
     if let Some(full) = meter.rollover_at {
         let around = full - from.register + to.register;
-        if around >= Millilitres::ZERO && around <= most && from.register <= full {
+        let nearest = most.min(Millilitres(full.0 / ROLLOVER_PART));
+        if around >= Millilitres::ZERO && around <= nearest && from.register <= full {
             return Fit::Rollover(around);
         }
     }
@@ -126,13 +131,18 @@ impl Ledger {
         self.flow = None;
     }
 
-    /// The register that a value stands for, to be taken by [`Ledger::step`]: pulses are weighed; a mean flow over the span that begins
-    /// at the value's time is known at its end, as a made-up register that rose by that much (and stood at zero before the first).
+    /// The register that a value stands for, to be taken by [`Ledger::step`]. Pulses are weighed.
+    ///
+    /// A mean flow over the span that begins at the value's time is known at its end: as a register that rose by that much. What passed in
+    /// spans that nobody told is unknown: the made-up register stands still over them.
     pub fn mark(&mut self, meter: &Meter, v: Value) -> Mark {
         match (v.quantity, meter.mean_flow_over) {
             (Quantity::Flow, Some(span)) => {
-                let before = *self.last.get_or_insert(Mark { ts: v.ts, register: Millilitres::ZERO });
-                Mark { ts: v.ts + span, register: before.register + MillilitresPerHour(v.value).over(span.0) }
+                let before = self.last.map_or(Millilitres::ZERO, |m| m.register);
+                if self.last.is_none_or(|m| m.ts < v.ts) {
+                    self.last = Some(Mark { ts: v.ts, register: before });
+                }
+                Mark { ts: v.ts + span, register: before + MillilitresPerHour(v.value).over(span.0) }
             }
             (Quantity::Pulses, _) => Mark { ts: v.ts, register: Millilitres(v.value.saturating_mul(meter.pulse_weight.0)) },
             _ => Mark { ts: v.ts, register: Millilitres(v.value) },
@@ -189,6 +199,11 @@ impl Ledger {
             self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
             return Step::Held;
         };
+        if mark.ts <= s.newest.ts {
+            // It fits neither level's end; taken as a confirmation it would turn time back.
+            self.steps.late += 1;
+            return Step::Late;
+        }
         if !matches!(fit(meter, s.newest, mark), Fit::Forward(_) | Fit::Jitter) {
             self.steps.spike += 1;
             self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
@@ -264,10 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn a_fall_from_half_the_range_is_a_reset_however_long_the_pause() {
+        let (v, s) = run(&[(0, 50_000), (15, 50_010), (900, 3), (915, 5), (930, 9)]);
+        assert_eq!(v, [10, 6], "15 hours at the highest flow could fill the rest, but nobody saw it");
+        assert_eq!((s.rollover, s.reset), (0, 1));
+        let (v, s) = run(&[(0, 95_000), (15, 95_010), (900, 1_000)]);
+        assert_eq!(v, [10, 5_990]);
+        assert_eq!((s.rollover, s.reset), (1, 0));
+    }
+
+    #[test]
     fn a_reset_is_believed_after_two_more_readings_and_adds_only_what_was_seen() {
         let (v, s) = run(&[(0, 50_000), (15, 50_010), (30, 3), (45, 5), (60, 9), (75, 10)]);
         assert_eq!(v, [10, 6, 1], "3 → 9 is seen, 50 010 → 3 is unknown");
         assert_eq!((s.reset, s.spike), (1, 0));
+    }
+
+    #[test]
+    fn a_late_reading_confirms_no_new_level_and_turns_no_time_back() {
+        let (v, s) = run(&[(0, 50_000), (15, 50_010), (60, 30), (45, 20), (30, 10), (75, 40), (90, 50)]);
+        assert_eq!(v, [10, 20]);
+        assert_eq!((s.reset, s.late, s.spike), (1, 2, 0));
     }
 
     #[test]

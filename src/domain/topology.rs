@@ -185,10 +185,10 @@ impl Topology {
         &self.feeds[usize::from(ix.0)]
     }
     pub fn point_ixs(&self) -> impl Iterator<Item = PointIx> + use<> {
-        (0..self.points.len() as u32).map(PointIx)
+        (0..u32::try_from(self.points.len()).unwrap_or(u32::MAX)).map(PointIx)
     }
     pub fn point_by_key(&self, key: &str) -> Option<PointIx> {
-        self.points.iter().position(|p| p.key == key).map(|i| PointIx(i as u32))
+        self.points.iter().position(|p| p.key == key).and_then(|i| u32::try_from(i).ok()).map(PointIx)
     }
 
     /// `ix` and everything above it, leaf first.

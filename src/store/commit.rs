@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Committed};
 use super::error::{CommitError, OpenError};
+use super::key;
 use super::query::{self, Head, integer, kind_text, quantity_text};
 use crate::domain::engine::SourceRecord;
 use crate::domain::reading::Row;
@@ -9,14 +10,15 @@ use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::MAX_COLUMNS;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A row further than this from the middle of its batch is listed in `late` instead of widening the batch's range.
 const LATE_BEYOND: Ms = Ms::hours(12);
 
-const INSERT_ROW: &str = "INSERT INTO readings (ts, source, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7)
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+const INSERT_ROW: &str = "INSERT INTO readings (key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7)
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// The writing connection and what it stored last.
 pub(super) struct Committer {
@@ -32,14 +34,19 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
-        let file = identity(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
+        let file = file_id(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
         Ok(Committer { conn, path, file, head: None, order: Vec::new() })
     }
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed, CommitError> {
         let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
         // A file that was unlinked takes commits as before, and loses them all at the end.
-        if identity(&self.path).ok() != Some(self.file) {
+        let replaced = match file_id(&self.path) {
+            Ok(id) => id != self.file,
+            // A disk that cannot even say is the transaction's to report.
+            Err(e) => e.kind() == io::ErrorKind::NotFound,
+        };
+        if replaced {
             return Err(CommitError::Replaced { path: self.path.clone() });
         }
         let head = match self.head {
@@ -141,7 +148,8 @@ impl Committer {
     }
 }
 
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+/// Device and inode.
+fn file_id(path: &Path) -> io::Result<(u64, u64)> {
     fs::metadata(path).map(|m| (m.dev(), m.ino()))
 }
 
@@ -194,14 +202,14 @@ fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<()
     let mut insert = tx.prepare_cached(INSERT_ROW).map_err(sqlite)?;
     for &pos in order.iter() {
         let row = &batch.rows[pos as usize];
+        let key = key::key(row.ts, row.source).ok_or_else(|| CommitError::Unholdable { batch: batch.id, pos, row: Box::new(*row) })?;
         let done = (|| {
-            insert.raw_bind_parameter(1, row.ts.0)?;
-            insert.raw_bind_parameter(2, row.source.0)?;
-            insert.raw_bind_parameter(3, integer(batch.id))?;
-            insert.raw_bind_parameter(4, pos)?;
-            insert.raw_bind_parameter(5, row.flags.0)?;
+            insert.raw_bind_parameter(1, key)?;
+            insert.raw_bind_parameter(2, integer(batch.id))?;
+            insert.raw_bind_parameter(3, pos)?;
+            insert.raw_bind_parameter(4, row.flags.0)?;
             for i in 0..MAX_COLUMNS {
-                insert.raw_bind_parameter(6 + i, row.values.get(i))?;
+                insert.raw_bind_parameter(5 + i, row.values.get(i))?;
             }
             insert.raw_execute()
         })();
@@ -233,11 +241,10 @@ fn write_commit(tx: &Connection, batch: &Batch, head: Head) -> rusqlite::Result<
     let range = main_range(&batch.rows);
     if let Some((min, max)) = range {
         for (pos, row) in batch.rows.iter().enumerate().filter(|(_, r)| r.ts < min || r.ts > max) {
-            tx.prepare_cached("INSERT INTO late (batch, pos, ts, source) VALUES (?1, ?2, ?3, ?4)")?.execute((
+            tx.prepare_cached("INSERT INTO late (batch, pos, key) VALUES (?1, ?2, ?3)")?.execute((
                 integer(batch.id),
                 pos as i64,
-                row.ts.0,
-                row.source.0,
+                key::key(row.ts, row.source),
             ))?;
         }
     }

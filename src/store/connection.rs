@@ -68,3 +68,28 @@ pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
     conn.set_prepared_statement_cache_capacity(24);
     Ok(conn)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_as_safe_and_the_caches_as_small_as_promised() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = resolve(&dir.path().join("h.db")).unwrap();
+        let mut conn = to_write(&path).unwrap();
+        super::super::schema::prepare(&mut conn, &path).unwrap();
+        tune_writer(&conn, &path).unwrap();
+        let pragma = |c: &Connection, name: &str| -> String {
+            c.query_row(&format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"), [], |r| r.get(0)).unwrap()
+        };
+        for (name, value) in
+            [("journal_mode", "wal"), ("synchronous", "2"), ("auto_vacuum", "2"), ("page_size", "4096"), ("cache_size", "-1024")]
+        {
+            assert_eq!(pragma(&conn, name), value, "{name}");
+        }
+        let reader = to_read(&path).unwrap();
+        assert_eq!(pragma(&reader, "cache_size"), "-512");
+        assert!(reader.execute("DELETE FROM readings", []).is_err());
+    }
+}

@@ -70,6 +70,8 @@ pub enum CommitError {
     Gap { batch: u64, newest: u64 },
     #[error("batch {batch}: event {seq} where {expected} must come next")]
     EventGap { batch: u64, seq: u64, expected: u64 },
+    #[error("batch {batch}: no key holds the row at pos {pos}: {row:?}")]
+    Unholdable { batch: u64, pos: u32, row: Box<Row> },
     #[error("batch {batch} is stored already, with other content")]
     Differs { batch: u64 },
     #[error("batch {batch}: source {source_id} is stored with another id or topic, or its id or topic belongs to another source")]

@@ -2,7 +2,8 @@
 
 use super::batch::EventRecord;
 use super::error::ReadError;
-use super::query::{ROW, StoredRow, count, event_of, integer, stored_row_of};
+use super::key;
+use super::query::{STORED_ROW, StoredRow, count, event_of, integer, stored_row_of};
 use crate::domain::reading::Row;
 use crate::domain::time::{Ms, Ts};
 use rusqlite::{Connection, OptionalExtension};
@@ -46,17 +47,19 @@ impl Group {
         let mut rows = Vec::with_capacity(commits.iter().map(|c| c.rows as usize).sum());
         let batches = (integer(first.batch), integer(last.batch));
         if let Some((min, max)) = range {
-            let mut s =
-                conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.ts BETWEEN ?1 AND ?2 AND r.batch BETWEEN ?3 AND ?4"))?;
-            for row in s.query_map((min.0, max.0, batches.0, batches.1), stored_row_of)? {
+            let span = (key::floor(min), key::floor(max + Ms(1)), batches.0, batches.1);
+            let mut s = conn.prepare_cached(&format!(
+                "SELECT {STORED_ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.batch BETWEEN ?3 AND ?4"
+            ))?;
+            for row in s.query_map(span, stored_row_of)? {
                 rows.push(row?);
             }
             // Late for its own batch, but within the range of the others: it is there already.
             let mut s = conn.prepare_cached(&format!(
-                "SELECT {ROW} FROM late l CROSS JOIN readings r ON r.ts = l.ts AND r.source = l.source
-                 WHERE l.batch BETWEEN ?3 AND ?4 AND (l.ts < ?1 OR l.ts > ?2)"
+                "SELECT {STORED_ROW} FROM late l CROSS JOIN readings r ON r.key = l.key
+                 WHERE l.batch BETWEEN ?3 AND ?4 AND (l.key < ?1 OR l.key >= ?2)"
             ))?;
-            for row in s.query_map((min.0, max.0, batches.0, batches.1), stored_row_of)? {
+            for row in s.query_map(span, stored_row_of)? {
                 rows.push(row?);
             }
         }

@@ -14,6 +14,7 @@ mod commit;
 mod connection;
 mod error;
 mod fold;
+mod key;
 mod lock;
 mod query;
 mod reader;

@@ -2,6 +2,7 @@
 
 use super::batch::{Checkpoint, EventRecord};
 use super::error::ReadError;
+use super::key;
 use crate::domain::engine::{IdentityKind, IdentityRecord, SourceRecord};
 use crate::domain::reading::{Flags, Row, SourceId, Values};
 use crate::domain::time::Ts;
@@ -10,11 +11,15 @@ use crate::domain::units::Quantity;
 use rusqlite::{Connection, OptionalExtension};
 use std::borrow::Cow;
 
-/// How many stored rows of all sources [`row_before`] looks through before it gives up. With 150 meters at 15 minutes that is two weeks.
+/// How many stored rows of all sources [`row_before`] looks through before it gives up. With 150 meters at 15 minutes that is two
+/// weeks, and for a source that is silent all that time some 20 ms.
 pub const LOOK_BACK_ROWS: u32 = 200_000;
 
+/// The columns of a [`Row`], in the order that [`row_of`] takes them.
+const ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7";
+
 /// The columns of a [`StoredRow`], in the order that [`stored_row_of`] takes them.
-pub(super) const ROW: &str = "r.ts, r.source, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7, r.batch, r.pos";
+pub(super) const STORED_ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7, r.batch, r.pos";
 
 /// A row with its place in the order of commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,60 +135,64 @@ fn kind_of(text: &str) -> Result<IdentityKind, ReadError> {
     }
 }
 
-pub(super) fn stored_row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
+fn row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let mut values = Values::NONE;
     for i in 0..MAX_COLUMNS {
-        if let Some(v) = r.get(3 + i)? {
+        if let Some(v) = r.get(2 + i)? {
             values.set(i, v);
         }
     }
-    let row = Row { ts: Ts(r.get(0)?), source: SourceId(r.get(1)?), values, flags: Flags(r.get(2)?) };
-    Ok(StoredRow { batch: count(r.get(11)?), pos: r.get(12)?, row })
+    let (ts, source) = key::split(r.get(0)?);
+    Ok(Row { ts, source, values, flags: Flags(r.get(1)?) })
+}
+
+pub(super) fn stored_row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
+    Ok(StoredRow { batch: count(r.get(10)?), pos: r.get(11)?, row: row_of(r)? })
 }
 
 /// The row with this key.
 pub(super) fn stored_row(conn: &Connection, source: SourceId, ts: Ts) -> rusqlite::Result<Option<StoredRow>> {
-    conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.ts = ?1 AND r.source = ?2"))?
-        .query_row((ts.0, source.0), stored_row_of)
-        .optional()
+    let Some(key) = key::key(ts, source) else { return Ok(None) };
+    conn.prepare_cached(&format!("SELECT {STORED_ROW} FROM readings r WHERE r.key = ?1"))?.query_row([key], stored_row_of).optional()
 }
 
 /// Rows of one source with `from <= ts < to`, by time. Passes over the rows of all sources in that span.
 pub(super) fn readings(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize) -> Result<Vec<Row>, ReadError> {
-    let mut s = conn
-        .prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.ts >= ?1 AND r.ts < ?2 AND r.source = ?3 ORDER BY r.ts LIMIT ?4"))?;
-    let rows = s.query_map((from.0, to.0, source.0, integer(limit as u64)), |r| Ok(stored_row_of(r)?.row))?;
+    let mut s = conn.prepare_cached(&format!(
+        "SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.source = ?3 ORDER BY r.key LIMIT ?4"
+    ))?;
+    let rows = s.query_map((key::floor(from), key::floor(to), source.0, integer(limit as u64)), row_of)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Appends to `out` at most `limit` rows of all sources with `from <= (ts, source)` and `ts < to`, in key order.
-pub(super) fn page(conn: &Connection, from: (Ts, SourceId), to: Ts, limit: usize, out: &mut Vec<Row>) -> Result<(), ReadError> {
-    let mut s = conn.prepare_cached(&format!(
-        "SELECT {ROW} FROM readings r WHERE (r.ts, r.source) >= (?1, ?2) AND r.ts < ?3 ORDER BY r.ts, r.source LIMIT ?4"
-    ))?;
-    for row in s.query_map((from.0.0, from.1.0, to.0, integer(limit as u64)), |r| Ok(stored_row_of(r)?.row))? {
+/// Appends to `out` at most `limit` rows of all sources with keys in `from..to`, in order.
+pub(super) fn page(conn: &Connection, from: i64, to: i64, limit: usize, out: &mut Vec<Row>) -> Result<(), ReadError> {
+    let mut s = conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key LIMIT ?3"))?;
+    for row in s.query_map((from, to, integer(limit as u64)), row_of)? {
         out.push(row?);
     }
     Ok(())
 }
 
-/// The newest row of a source strictly before `ts`, among the [`LOOK_BACK_ROWS`] rows of all sources before it.
+/// The newest row of a source strictly before `ts`, among the `look_back` rows of all sources before it.
 ///
-/// Usually the one round of messages before `ts` is passed over; for a source that is silent, all of them: some 10 ms.
+/// Usually the one round of messages before `ts` is passed over; for a source that is silent, all of them.
 pub(super) fn row_before(conn: &Connection, source: SourceId, ts: Ts, look_back: u32) -> Result<Before, ReadError> {
+    let end = key::floor(ts);
     // The inner SELECT is limited before the source is asked for: that is the bound. It carries only the key.
     let found: Option<i64> = conn
         .prepare_cached(
-            "SELECT ts FROM (SELECT ts, source FROM readings WHERE ts < ?1 ORDER BY ts DESC, source DESC LIMIT ?3) WHERE source = ?2 LIMIT 1",
+            "SELECT key FROM (SELECT key, source FROM readings WHERE key < ?1 ORDER BY key DESC LIMIT ?3) WHERE source = ?2 LIMIT 1",
         )?
-        .query_row((ts.0, source.0, look_back), |r| r.get(0))
+        .query_row((end, source.0, look_back), |r| r.get(0))
         .optional()?;
     if let Some(found) = found {
-        return Ok(stored_row(conn, source, Ts(found))?.map_or(Before::Nothing, |s| Before::Row(s.row)));
+        let (ts, source) = key::split(found);
+        return Ok(stored_row(conn, source, ts)?.map_or(Before::Nothing, |s| Before::Row(s.row)));
     }
     let more: Option<i64> = conn
-        .prepare_cached("SELECT 1 FROM readings WHERE ts < ?1 ORDER BY ts DESC, source DESC LIMIT 1 OFFSET ?2")?
-        .query_row((ts.0, look_back), |r| r.get(0))
+        .prepare_cached("SELECT 1 FROM readings WHERE key < ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2")?
+        .query_row((end, look_back), |r| r.get(0))
         .optional()?;
     Ok(if more.is_some() { Before::TooFarBack } else { Before::Nothing })
 }
@@ -266,8 +275,8 @@ pub(super) fn head(conn: &Connection) -> rusqlite::Result<Option<Head>> {
 
 /// The first and the last time of any row.
 pub(super) fn span(conn: &Connection) -> Result<(Option<Ts>, Option<Ts>), ReadError> {
-    let edge = |sql| conn.prepare_cached(sql)?.query_row([], |r| r.get(0)).optional().map(|t| t.map(Ts));
-    Ok((edge("SELECT ts FROM readings ORDER BY ts LIMIT 1")?, edge("SELECT ts FROM readings ORDER BY ts DESC LIMIT 1")?))
+    let edge = |sql| conn.prepare_cached(sql)?.query_row([], |r| r.get(0)).optional().map(|k: Option<i64>| k.map(|k| key::split(k).0));
+    Ok((edge("SELECT key FROM readings ORDER BY key LIMIT 1")?, edge("SELECT key FROM readings ORDER BY key DESC LIMIT 1")?))
 }
 
 #[cfg(test)]
@@ -299,8 +308,8 @@ mod tests {
         let mut conn = Connection::open(&path).unwrap();
         super::super::schema::prepare(&mut conn, &path).unwrap();
         for (ts, source) in [(10, 1), (11, 2), (12, 2), (13, 2)] {
-            conn.execute("INSERT INTO readings VALUES (?1, ?2, 1, 0, 0, 7, NULL, NULL, NULL, NULL, NULL, NULL, NULL)", [ts, source])
-                .unwrap();
+            let key = key::key(Ts(ts), SourceId(source)).unwrap();
+            conn.execute("INSERT INTO readings (key, batch, pos, flags) VALUES (?1, 1, 0, 0)", [key]).unwrap();
         }
         let before = |ts, n| row_before(&conn, SourceId(1), Ts(ts), n).unwrap();
         assert_eq!(before(14, 3), Before::TooFarBack);
@@ -318,11 +327,12 @@ mod tests {
         let mut conn = Connection::open(&path).unwrap();
         super::super::schema::prepare(&mut conn, &path).unwrap();
         for sql in [
-            "SELECT * FROM readings r WHERE r.ts >= 1 AND r.ts < 2 AND r.source = 3 ORDER BY r.ts LIMIT 4",
-            "SELECT * FROM readings r WHERE (r.ts, r.source) >= (1, 2) AND r.ts < 3 ORDER BY r.ts, r.source LIMIT 4",
-            "SELECT ts FROM (SELECT ts, source FROM readings WHERE ts < 1 ORDER BY ts DESC, source DESC LIMIT 3) WHERE source = 2 LIMIT 1",
+            "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 2 AND r.source = 3 ORDER BY r.key LIMIT 4",
+            "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
+            "SELECT key FROM (SELECT key, source FROM readings WHERE key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
+            "SELECT * FROM late l CROSS JOIN readings r ON r.key = l.key WHERE l.batch BETWEEN 3 AND 4 AND (l.key < 1 OR l.key >= 2)",
             "SELECT * FROM events WHERE incident = 'x' ORDER BY seq",
-            "SELECT * FROM v_readings WHERE ts >= 1 AND ts < 2",
+            "SELECT * FROM v_readings WHERE key >= 1 AND key < 2",
         ] {
             let mut s = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let plan: Vec<String> = s.query_map([], |r| r.get(3)).unwrap().collect::<Result<_, _>>().unwrap();

@@ -4,10 +4,11 @@ use super::batch::EventRecord;
 use super::connection;
 use super::error::ReadError;
 use super::fold::{FoldItem, Group};
+use super::key;
 use super::query::{self, Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 use crate::domain::engine::{IdentityRecord, SourceRecord};
 use crate::domain::reading::{Row, SourceId, Values};
-use crate::domain::time::{Ms, Ts};
+use crate::domain::time::Ts;
 use rusqlite::Connection;
 use std::fs;
 use std::io;
@@ -62,23 +63,18 @@ impl Reader {
     /// Fetched in pages: no connection is held while `f` runs, so it may ask on; rows that are committed meanwhile are seen if they lie
     /// ahead.
     pub fn scan(&self, from: Ts, to: Ts, f: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), ReadError> {
-        let mut at = (from, SourceId(0));
-        let mut rows = Vec::with_capacity(PAGE);
+        let mut at = key::floor(from);
+        let mut rows: Vec<Row> = Vec::with_capacity(PAGE);
         loop {
             rows.clear();
-            self.ask(|c| query::page(c, at, to, PAGE, &mut rows))?;
+            self.ask(|c| query::page(c, at, key::floor(to), PAGE, &mut rows))?;
             for row in &rows {
                 if f(*row).is_break() {
                     return Ok(());
                 }
             }
-            match rows.last() {
-                Some(last) if rows.len() == PAGE => {
-                    at = match last.source.0.checked_add(1) {
-                        Some(next) => (last.ts, SourceId(next)),
-                        None => (last.ts + Ms(1), SourceId(0)),
-                    };
-                }
+            match rows.last().and_then(|last| key::key(last.ts, last.source)) {
+                Some(last) if rows.len() == PAGE => at = last + 1,
                 _ => return Ok(()),
             }
         }

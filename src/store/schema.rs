@@ -14,13 +14,15 @@ pub const VERSION: i64 = MIGRATIONS.len() as i64;
 const MIGRATIONS: &[&str] = &[V1];
 
 const V1: &str = r"
--- One row per message. By time first: a commit touches the newest page or two, where (source, ts) would touch one page per source.
--- flags 0 and an absent value cost no payload byte.
+-- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
+-- would touch one page per source; and one integer, so that the table is appended to. Ask for a span with key >= from << 20.
+-- flags 0 and an absent value cost no payload byte; ts and source are computed, not stored.
 CREATE TABLE readings (
-  ts INTEGER NOT NULL, source INTEGER NOT NULL, batch INTEGER NOT NULL, pos INTEGER NOT NULL, flags INTEGER NOT NULL,
-  v0 INTEGER, v1 INTEGER, v2 INTEGER, v3 INTEGER, v4 INTEGER, v5 INTEGER, v6 INTEGER, v7 INTEGER,
-  PRIMARY KEY (ts, source)
-) STRICT, WITHOUT ROWID;
+  key INTEGER PRIMARY KEY,
+  ts INTEGER NOT NULL GENERATED ALWAYS AS (key >> 20) VIRTUAL, source INTEGER NOT NULL GENERATED ALWAYS AS (key & 1048575) VIRTUAL,
+  batch INTEGER NOT NULL, pos INTEGER NOT NULL, flags INTEGER NOT NULL,
+  v0 INTEGER, v1 INTEGER, v2 INTEGER, v3 INTEGER, v4 INTEGER, v5 INTEGER, v6 INTEGER, v7 INTEGER
+) STRICT;
 
 -- ts_min..ts_max (both inclusive) holds all of the batch's rows that are not in `late`; NULL if there are none.
 -- total and last_event count everything up to and including this batch.
@@ -31,7 +33,7 @@ CREATE TABLE commits (
 
 -- Rows far from the middle of their batch, so that one device with a lost clock does not widen the batch's range to a year.
 CREATE TABLE late (
-  batch INTEGER NOT NULL, pos INTEGER NOT NULL, ts INTEGER NOT NULL, source INTEGER NOT NULL,
+  batch INTEGER NOT NULL, pos INTEGER NOT NULL, key INTEGER NOT NULL,
   PRIMARY KEY (batch, pos)
 ) STRICT, WITHOUT ROWID;
 
@@ -64,7 +66,7 @@ SELECT strftime('%Y-%m-%dT%H:%M:%fZ', r.ts / 1000.0, 'unixepoch') AS time, s.top
                  WHEN 4 THEN r.v4 WHEN 5 THEN r.v5 WHEN 6 THEN r.v6 WHEN 7 THEN r.v7 END AS value,
        CASE c.quantity WHEN 'volume' THEN 'mL' WHEN 'flow' THEN 'mL/h' WHEN 'temperature' THEN 'm°C' WHEN 'ratio' THEN '‰'
                        WHEN 'energy' THEN 'Wh' WHEN 'voltage' THEN 'mV' WHEN 'pulses' THEN 'pulse' ELSE '1/1000' END AS unit,
-       (r.flags & 1) <> 0 AS clock_unsure, (r.flags & 2) <> 0 AS arrival_time, r.ts AS ts, r.source AS source, r.batch AS batch
+       (r.flags & 1) <> 0 AS clock_unsure, (r.flags & 2) <> 0 AS arrival_time, r.key AS key, r.batch AS batch
 FROM readings r CROSS JOIN sources s ON s.source = r.source CROSS JOIN columns c ON c.source = r.source
 WHERE value IS NOT NULL;
 

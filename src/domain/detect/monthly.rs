@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 const HOUR_MS: i64 = 3_600_000;
 const DAY: Ms = Ms::hours(24);
 /// The running hour and the 24 whole ones before it.
-const HOURS: i64 = 25;
+const SLOTS: usize = 25;
+const HOURS: i64 = SLOTS as i64;
 
 /// The month of one point, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +57,10 @@ impl Monthly {
         self.current.map(|c| (c.month, c.used))
     }
 
-    /// Takes the next passage. One that crosses the month's edge is split evenly over its time.
-    pub fn passed(&mut self, p: Passage, limit: Option<Millilitres>, tz: &TimeZone) -> Option<Said> {
+    /// Takes the next passage. One that crosses the month's edge is split evenly over its time; each month that it touches may speak.
+    pub fn passed(&mut self, p: Passage, limit: Option<Millilitres>, tz: &TimeZone) -> Vec<Said> {
         self.since.get_or_insert(p.from.ts);
-        let mut said = None;
+        let mut said = vec![];
         let (mut from, mut left) = (p.from, p.volume);
         loop {
             let mut c = match self.current {
@@ -71,7 +72,7 @@ impl Monthly {
             c.used += part;
             let at = if crosses { Mark { ts: c.end, register: from.register + part } } else { p.to };
             if let Some(limit) = limit {
-                said = said.or(over_limit(&mut c, at, limit));
+                said.extend(over_limit(&mut c, at, limit));
             }
             self.current = Some(c);
             if !crosses {
@@ -81,8 +82,8 @@ impl Monthly {
             from = at;
         }
         let turned = self.last_day.add(p);
-        if let (None, true, Some(limit)) = (&said, turned, limit) {
-            said = self.projection(p.to, limit);
+        if let (true, true, Some(limit)) = (said.is_empty(), turned, limit) {
+            said.extend(self.projection(p.to, limit));
         }
         said
     }
@@ -129,7 +130,7 @@ fn over_limit(c: &mut Current, at: Mark, limit: Millilitres) -> Option<Said> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct LastDay {
     /// At `hour % HOURS`.
-    hours: [Millilitres; HOURS as usize],
+    hours: [Millilitres; SLOTS],
     /// The running hour.
     running: i64,
 }
@@ -153,9 +154,9 @@ impl LastDay {
             self.running = running;
         }
         for h in from.div_euclid(HOUR_MS).max(running - HOURS + 1)..=running {
-            let (a, b) = ((h * HOUR_MS).max(from), ((h + 1) * HOUR_MS).min(to));
+            let (a, b) = (h.saturating_mul(HOUR_MS).max(from), (h + 1).saturating_mul(HOUR_MS).min(to));
             if b > a {
-                self.hours[slot(h)] += p.volume.scaled(b - a, to - from);
+                self.hours[slot(h)] += p.volume.scaled(b.saturating_sub(a), to.saturating_sub(from));
             }
         }
         turned
@@ -163,7 +164,8 @@ impl LastDay {
 }
 
 fn slot(hour: i64) -> usize {
-    hour.rem_euclid(HOURS) as usize
+    // The remainder lies in 0..SLOTS.
+    usize::try_from(hour.rem_euclid(HOURS)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -196,7 +198,7 @@ mod tests {
                 to: Mark { ts: next, register: Millilitres(b) },
                 volume: Millilitres(b - a),
             };
-            if let Some(s) = m.passed(p, Some(Millilitres::tonnes(limit_t)), &tz) {
+            for s in m.passed(p, Some(Millilitres::tonnes(limit_t)), &tz) {
                 said.push((next.to_string(), s.kind.code(), s.grown));
             }
             t = next;
@@ -221,6 +223,16 @@ mod tests {
         let p = Passage { from: mark("2026-10-31T10:00:00Z", 0), to: mark("2026-10-31T18:00:00Z", 800), volume: Millilitres::litres(800) };
         m.passed(p, None, &tz);
         assert_eq!(m.used(), Some((Month { year: 2026, month: 11 }, Millilitres::litres(200))));
+    }
+
+    #[test]
+    fn the_ends_of_time_are_no_reason_to_stop() {
+        let mut day = LastDay::default();
+        for (from, to) in [(i64::MIN, -1), (-1, 1), (1, i64::MAX), (i64::MAX - 1, i64::MAX)] {
+            let mark = |ts| Mark { ts: Ts(ts), register: Millilitres::ZERO };
+            day.add(Passage { from: mark(from), to: mark(to), volume: Millilitres::litres(1) });
+        }
+        assert!(day.volume() >= Millilitres::ZERO);
     }
 
     #[test]

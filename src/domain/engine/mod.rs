@@ -10,6 +10,7 @@
 mod checkpoint;
 mod message;
 mod point;
+mod silences;
 mod snapshot;
 mod source;
 
@@ -21,12 +22,13 @@ pub use source::Recent;
 
 use crate::domain::detect::silence;
 use crate::domain::finding::{Cause, Finding};
-use crate::domain::id::{global_id, id_time};
+use crate::domain::id::global_id;
 use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentState};
 use crate::domain::meter::Value;
 use crate::domain::reading::{Counts, Flags, Outcome, Reading, Refused, Reject, Row, SourceId, Values};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{FeedIx, MAX_COLUMNS, PointIx, Topology};
+use silences::Silence;
 use source::{Known, Source};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -68,8 +70,9 @@ pub struct Engine {
     /// No silence is due before this; None: to be found.
     silence_due: Option<Ts>,
     /// By [`PointIx`]; empty: to be found.
-    silent: Vec<bool>,
+    silences: Vec<Silence>,
     readers_of_topic: HashMap<String, Vec<PointIx>>,
+    point_of_key: HashMap<String, PointIx>,
     /// Scratch for what rules say about one row.
     said: Vec<Finding>,
 }
@@ -84,6 +87,7 @@ impl Engine {
                 readers_of_topic.entry(b.topic.clone()).or_default().push(p);
             }
         }
+        let point_of_key = topology.point_ixs().map(|p| (topology.point(p).key.clone(), p)).collect();
         Engine {
             topology,
             identities: BTreeMap::new(),
@@ -99,8 +103,9 @@ impl Engine {
             batch: 1,
             listening: None,
             silence_due: None,
-            silent: vec![],
+            silences: vec![],
             readers_of_topic,
+            point_of_key,
             said: vec![],
         }
     }
@@ -126,12 +131,9 @@ impl Engine {
                 s.recent = memory.recent;
             }
         }
-        for (key, mut memory) in c.points {
-            match e.topology.point_by_key(&key) {
-                Some(ix) => {
-                    memory.configured(e.topology.point(ix));
-                    e.points[ix.0 as usize] = memory;
-                }
+        for (key, memory) in c.points {
+            match e.point_of_key.get(&key) {
+                Some(ix) => e.points[ix.0 as usize] = memory,
                 None => {
                     e.retired.insert(key, memory);
                 }
@@ -152,13 +154,18 @@ impl Engine {
     /// Folds a stored event.
     pub fn fold_event(&mut self, event: &Event) {
         self.book.apply(event);
-        self.silent.clear();
+        self.silences.clear();
     }
 
-    /// Ends the fold: gives global ids to what the config names for the first time. `last_batch` is the newest commit's number.
+    /// Ends the fold: gives global ids to what the config names for the first time, and begins a new register where it names
+    /// another meter. A replacement stands in checkpoints alone: one should be written now, before new rows come. `last_batch` is
+    /// the newest commit's number.
     pub fn boot(&mut self, now: Ts, last_batch: u64, out: &mut Effects) {
         self.batch = last_batch + 1;
         let topology = self.topology.clone();
+        for (memory, point) in self.points.iter_mut().zip(&topology.points) {
+            memory.configured(point);
+        }
         let places = topology.places.iter().map(|p| (IdentityKind::Place, p.key.as_str()));
         let points = topology.points.iter().map(|p| (IdentityKind::Point, p.key.as_str()));
         let meters = topology.points.iter().filter_map(|p| p.meter.serial.as_deref()).map(|s| (IdentityKind::Meter, s));
@@ -178,7 +185,7 @@ impl Engine {
         self.listening = Some(now);
         self.silence_due = None;
         for s in &mut self.sources {
-            s.recent.reconnected(self.batch);
+            s.recent.reconnected();
         }
     }
 
@@ -199,13 +206,13 @@ impl Engine {
     pub fn command(&mut self, now: Ts, command: Command, out: &mut Effects) -> Result<Arc<Incident>, CommandError> {
         let (id, change) = match command {
             Command::Accept { incident, by, note } => {
-                let by = text("by", by, MAX_NAME)?;
-                let note = note.filter(|n| !n.trim().is_empty()).map(|n| text("note", n, MAX_TEXT)).transpose()?;
+                let by = text("by", &by, MAX_NAME)?;
+                let note = note.filter(|n| !n.trim().is_empty()).map(|n| text("note", &n, MAX_TEXT)).transpose()?;
                 (incident, Change::Accepted { by, note })
             }
             Command::Close { incident, by, reason } => {
-                let by = Closer::Person { name: text("by", by, MAX_NAME)? };
-                (incident, Change::Closed { by, reason: text("reason", reason, MAX_TEXT)? })
+                let by = Closer::Person { name: text("by", &by, MAX_NAME)? };
+                (incident, Change::Closed { by, reason: text("reason", &reason, MAX_TEXT)? })
             }
         };
         let incident = self.book.get(&id).ok_or(CommandError::UnknownIncident)?;
@@ -263,14 +270,15 @@ impl Engine {
         }
     }
 
-    /// Everything that a fold over all commits so far would give. Only right when nothing is pending.
-    pub fn checkpoint(&self) -> Checkpoint {
+    /// Everything that a fold over all commits up to `batch` would give: the state as of now, so `batch` is the one that holds the
+    /// newest effects.
+    pub fn checkpoint(&self, batch: u64) -> Checkpoint {
         let named = self.topology.points.iter().zip(&self.points).map(|(p, m)| (p.key.clone(), m.clone()));
         let retired = self.retired.iter().map(|(k, m)| (k.clone(), m.clone()));
         let memory = |s: &Source| Some((s.known.as_ref()?.source, SourceMemory { last: s.last, recent: s.recent.clone() }));
         Checkpoint {
             form: CHECKPOINT_FORM,
-            batch: self.batch - 1,
+            batch,
             points: named.chain(retired).collect(),
             sources: self.sources.iter().filter_map(memory).collect(),
             book: self.book.clone(),
@@ -405,7 +413,7 @@ impl Engine {
 
     /// The source's number, given now if this is its first row; its record is written when it is new or has new columns.
     fn known_source(&mut self, now: Ts, at: usize, out: &mut Effects) -> SourceId {
-        let next = self.by_id.len() as u32 + 1;
+        let next = u32::try_from(self.by_id.len() + 1).unwrap_or(u32::MAX);
         let gateway = &self.topology.gateway;
         let s = &mut self.sources[at];
         let known = s.known.get_or_insert_with(|| {
@@ -430,7 +438,8 @@ impl Engine {
         if row.flags.contains(Flags::ARRIVAL_TIME) {
             s.recent.push(self.batch, row.values);
         }
-        if row.flags.contains(Flags::AHEAD) {
+        // Only a clock that is not synchronised lets such times in; an account over the years in between would mean nothing.
+        if row.flags.contains(Flags::AHEAD) || row.ts < self.topology.since {
             return;
         }
         for (column, p) in &s.readers {
@@ -493,53 +502,24 @@ impl Engine {
 
     fn found(&mut self, now: Ts, finding: Finding, out: &mut Effects) {
         out.urgent |= finding.kind.cause() == Cause::Leak && !finding.historic;
-        let events = self.book.found(now, finding, &self.topology);
+        let place_of = |key: &str| self.point_of_key.get(key).map(|p| self.topology.point(*p).place);
+        let events = self.book.found(now, finding, &self.topology, &place_of);
         self.emit(events, out);
     }
 
     fn emit(&mut self, events: Vec<Event>, out: &mut Effects) {
         for event in events {
             self.book.apply(&event);
+            match &event.change {
+                Change::Found { finding } if finding.kind.code() == SILENT => {
+                    let said = self.point_of_key.get(&finding.point).and_then(|p| self.silences.get_mut(p.0 as usize));
+                    said.into_iter().for_each(|s| *s = Silence::Open);
+                }
+                Change::Cleared { .. } | Change::Closed { .. } => self.silences.clear(),
+                Change::Opened { .. } | Change::Found { .. } | Change::Accepted { .. } => {}
+            }
             out.list.push(Effect::Event(event));
         }
-        self.silent.clear();
-    }
-
-    /// Points for which a silence is open; found again after every event, since events are rare.
-    fn silent(&mut self, p: PointIx) -> bool {
-        if self.silent.is_empty() {
-            self.silent = self.topology.points.iter().map(|p| self.book.is_open(&p.key, SILENT)).collect();
-        }
-        self.silent.get(p.0 as usize).copied().unwrap_or(false)
-    }
-
-    /// The points that read this source have been heard: a silence of theirs is over.
-    fn end_silences(&mut self, now: Ts, at: usize, out: &mut Effects) {
-        for i in 0..self.sources[at].readers.len() {
-            let (_, p) = self.sources[at].readers[i];
-            let Some(limit) = self.topology.point(p).limits.silent_after else { continue };
-            if self.silent(p) && self.last_heard(p) + limit > now {
-                let events = self.book.cleared(now, &self.topology.point(p).key, SILENT);
-                self.emit(events, out);
-                self.silence_due = None;
-            }
-        }
-    }
-
-    fn silence_deadline(&mut self, p: PointIx, listening: Ts) -> Option<Ts> {
-        let limit = self.topology.point(p).limits.silent_after?;
-        if self.topology.point(p).source.is_none() || self.silent(p) {
-            return None;
-        }
-        Some(silence::deadline(self.last_heard(p), listening, limit))
-    }
-
-    /// The newest reading's time; before the first one, when the config first named the point.
-    fn last_heard(&self, p: PointIx) -> Ts {
-        self.points[p.0 as usize]
-            .heard
-            .or_else(|| id_time(&self.identity(IdentityKind::Point, &self.topology.point(p).key)?))
-            .unwrap_or_default()
     }
 }
 
@@ -550,6 +530,7 @@ enum Place {
     Refused(Reject),
 }
 
+#[derive(Clone, Copy)]
 struct NewRow {
     ts: Ts,
     values: Values,
@@ -560,7 +541,7 @@ fn numbers(v: &Values) -> Vec<i64> {
     v.iter().map(|(_, n)| n).collect()
 }
 
-fn text(field: &'static str, s: String, limit: usize) -> Result<String, CommandError> {
+fn text(field: &'static str, s: &str, limit: usize) -> Result<String, CommandError> {
     let trimmed = s.trim();
     if trimmed.is_empty() || trimmed.chars().count() > limit {
         return Err(CommandError::BadField { field, limit });

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct PointMemory {
     /// Serial number of the meter that the ledger speaks of.
     pub serial: Option<String>,
-    /// Newest time stamp of a value, believed or not.
+    /// The newest moment that a value speaks of, believed or not.
     pub heard: Option<Ts>,
     pub ledger: Ledger,
     pub hourly: Hourly,
@@ -27,18 +27,20 @@ impl PointMemory {
         PointMemory { serial: point.meter.serial.clone(), ..PointMemory::default() }
     }
 
-    /// Takes on what the config now says: another serial number is another meter, whose register begins anew.
+    /// Takes on what the config now says: another serial number is another meter, whose register begins anew. One that is written
+    /// down for the first time, or no more, says nothing about the meter.
     pub fn configured(&mut self, point: &Point) {
-        if self.serial != point.meter.serial {
-            self.serial.clone_from(&point.meter.serial);
+        let Some(serial) = &point.meter.serial else { return };
+        if self.serial.as_ref().is_some_and(|before| before != serial) {
             self.ledger.replace_meter();
         }
+        self.serial = Some(serial.clone());
     }
 
     /// Takes one value of the point's column; puts what its rules say into `said`.
     pub fn value(&mut self, point: &Point, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Finding>) {
-        self.heard = self.heard.max(Some(v.ts));
         let mark = self.ledger.mark(&point.meter, v);
+        self.heard = self.heard.max(Some(mark.ts));
         self.register(point, mark, now, tz, said);
     }
 

@@ -115,8 +115,9 @@ impl Source {
     }
 }
 
-/// What a source without time stamps sent in the last two batches, so that what the broker sends again after a reconnect can be
-/// told from new readings: by equality with what had perhaps not been acknowledged.
+/// What a source without time stamps sent in its last batch, and in the one directly before, so that what the broker sends again
+/// after a reconnect can be told from new readings: by equality with what had perhaps not been acknowledged. It is the source's own
+/// last batch, however long ago: while the broker is away, others (a pin, a person) go on committing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recent {
     sent: Vec<(u64, Values)>,
@@ -132,9 +133,9 @@ impl Recent {
         self.sent.push((batch, values));
     }
 
-    /// A connection was made while `batch` is the open batch.
-    pub fn reconnected(&mut self, batch: u64) {
-        self.awaited = self.sent.iter().filter(|(b, _)| b + 1 >= batch).map(|(_, v)| *v).collect();
+    /// A connection was made.
+    pub fn reconnected(&mut self) {
+        self.awaited = self.sent.iter().map(|(_, v)| *v).collect();
     }
 
     /// True if these values are one of those that may come again. The broker keeps the order: the first that is none of them

@@ -3,10 +3,10 @@
 //! Deciding and folding are two steps on purpose: the same fold serves live events and those read back at start.
 
 use super::{Change, Closer, Event, Incident, IncidentState};
-use crate::domain::finding::{Cause, Finding};
+use crate::domain::finding::{Cause, Finding, FindingKind};
 use crate::domain::id::global_id;
 use crate::domain::time::Ts;
-use crate::domain::topology::Topology;
+use crate::domain::topology::{PlaceIx, Topology};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -40,6 +40,17 @@ impl Book {
         self.open_with(point, code).is_some()
     }
 
+    /// Silences that were said and not cleared, in order of opening: the point, its last reading then, whether the incident is open.
+    pub fn silences(&self) -> impl Iterator<Item = (&str, Ts, bool)> {
+        self.incidents.iter().flat_map(|i| {
+            let open = i.state != IncidentState::Closed;
+            i.findings.iter().filter(|f| f.cleared.is_none()).filter_map(move |f| match f.finding.kind {
+                FindingKind::MeterSilent { last, .. } => Some((f.finding.point.as_str(), last, open)),
+                _ => None,
+            })
+        })
+    }
+
     fn open_with(&self, point: &str, code: &str) -> Option<&Arc<Incident>> {
         self.incidents.iter().find(|i| {
             i.state != IncidentState::Closed
@@ -51,11 +62,14 @@ impl Book {
     ///
     /// It joins where the same rule already speaks of the same point, or where the cause is of the same class, the starts can be
     /// the same moment, and every place lies on one path with its own: two flats under one bulk meter are two leaks.
-    pub fn found(&self, at: Ts, finding: Finding, topology: &Topology) -> Vec<Event> {
+    ///
+    /// `place_of` finds the place of a point by its key. It is asked for every open incident: when a whole compound falls silent,
+    /// that is every point against every other.
+    pub fn found(&self, at: Ts, finding: Finding, topology: &Topology, place_of: &dyn Fn(&str) -> Option<PlaceIx>) -> Vec<Event> {
         let cause = finding.kind.cause();
         let joined = self
             .open_with(&finding.point, finding.kind.code())
-            .or_else(|| self.incidents.iter().find(|i| joins(i, cause, &finding, topology)))
+            .or_else(|| self.incidents.iter().find(|i| joins(i, cause, &finding, topology, place_of)))
             .map(|i| i.id.clone());
         let mut events = vec![];
         let mut seq = self.last_event;
@@ -99,23 +113,24 @@ impl Book {
     }
 
     fn forget_oldest_closed(&mut self) {
-        let closed = self.incidents.iter().filter(|i| i.state == IncidentState::Closed).count();
-        if closed > CLOSED_KEPT
-            && let Some(oldest) = self.incidents.iter().position(|i| i.state == IncidentState::Closed)
-        {
-            self.incidents.remove(oldest);
+        let closed = || self.incidents.iter().enumerate().filter(|(_, i)| i.state == IncidentState::Closed);
+        if closed().count() <= CLOSED_KEPT {
+            return;
+        }
+        // Nothing happens to a closed incident: its last event is its closing.
+        if let Some((first, _)) = closed().min_by_key(|(_, i)| i.last_event) {
+            self.incidents.remove(first);
         }
     }
 }
 
-fn joins(i: &Incident, cause: Cause, finding: &Finding, topology: &Topology) -> bool {
+fn joins(i: &Incident, cause: Cause, finding: &Finding, topology: &Topology, place_of: &dyn Fn(&str) -> Option<PlaceIx>) -> bool {
     if i.state == IncidentState::Closed || i.cause != cause || i.historic != finding.historic || !i.start.overlaps(finding.start) {
         return false;
     }
-    let place = |key: &str| topology.point_by_key(key).map(|ix| topology.point(ix).place);
-    let Some(here) = place(&finding.point) else { return false };
+    let Some(here) = place_of(&finding.point) else { return false };
     // A point that is no longer in the config has no place; it can join nothing.
-    i.points.iter().all(|p| place(p).is_some_and(|there| topology.on_one_path(here, there)))
+    i.points.iter().all(|p| place_of(p).is_some_and(|there| topology.on_one_path(here, there)))
 }
 
 #[cfg(test)]

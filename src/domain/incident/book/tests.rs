@@ -75,9 +75,12 @@ impl Desk {
     }
     /// Takes a finding on; the id of the incident it ended in.
     fn found(&mut self, f: Finding) -> Arc<str> {
-        let events = self.0.found(f.at, f, &self.1);
+        let events = self.events_of(f);
         self.apply(&events);
         events.last().unwrap().incident.clone()
+    }
+    fn events_of(&self, f: Finding) -> Vec<Event> {
+        self.0.found(f.at, f, &self.1, &|key| self.1.point_by_key(key).map(|p| self.1.point(p).place))
     }
     fn apply(&mut self, events: &[Event]) {
         events.iter().for_each(|e| self.0.apply(e));
@@ -135,7 +138,7 @@ fn the_events_of_an_incident_add_up_to_it() {
     let mut d = Desk::new();
     let mut log = vec![];
     for f in [leak("a", 0, 2), silent("bulk"), leak("bulk", 1, 3)] {
-        let events = d.0.found(f.at, f, &d.1);
+        let events = d.events_of(f);
         d.apply(&events);
         log.extend(events);
     }
@@ -157,4 +160,7 @@ fn only_so_many_closed_incidents_stay_in_memory() {
     }
     assert_eq!(d.0.incidents().len(), CLOSED_KEPT + 1);
     assert!(d.0.get(&open).is_some());
+    d.close(&open);
+    assert!(d.0.get(&open).is_some(), "the oldest by opening, but the last that was closed");
+    assert_eq!(d.0.incidents().len(), CLOSED_KEPT);
 }

@@ -1,0 +1,34 @@
+# Everything is a script under scripts/ once it needs more than a few lines, so that it can be read, run and checked on its own.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help setup run test check bench package fuzz clean-demo
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: ## install what run, test and package need and this machine lacks (Debian 12 with Rust)
+	@scripts/setup.sh all
+
+run: ## a broker and the daemon with config/demo.toml, on this machine only (MQTT_PORT=, HTTP_PORT= to move)
+	@scripts/run-demo.sh
+
+test: ## everything that CI runs, with the time each step took
+	@scripts/ci.sh all
+
+check: ## the fast part of it: format, lints, purity of the domain
+	@scripts/ci.sh fast
+
+bench: ## the figures of docs/performance.md, measured here
+	@scripts/bench.sh
+
+package: ## target/debian/heyun_*.deb
+	@scripts/package.sh
+
+fuzz: ## every fuzz target for a minute each (FUZZ_SECONDS=)
+	@scripts/fuzz.sh
+
+clean-demo: ## forget what `make run` stored
+	@rm -rf target/demo target/demo-* && echo "target/demo is gone"

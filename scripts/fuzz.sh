@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Every target under fuzz/ for FUZZ_SECONDS (60). Needs a nightly compiler and cargo-fuzz: a job of its own, not a part of `make test`.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+[ -f fuzz/Cargo.toml ] || fail "there are no fuzz targets yet (fuzz/Cargo.toml)"
+cargo +nightly --version >/dev/null 2>&1 || fail "a nightly compiler is missing" "with rustup: rustup toolchain install nightly"
+have cargo-fuzz || fail "cargo-fuzz is missing" "cargo install cargo-fuzz --locked"
+
+for file in fuzz/fuzz_targets/*.rs; do
+    target=$(basename "$file" .rs)
+    say "fuzzing $target for ${FUZZ_SECONDS:-60} s"
+    options=(-max_total_time="${FUZZ_SECONDS:-60}")
+    if [ -f "fuzz/$target.dict" ]; then options+=(-dict="fuzz/$target.dict"); fi
+    cargo +nightly fuzz run "$target" -- "${options[@]}"
+done

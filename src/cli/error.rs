@@ -1,0 +1,151 @@
+//! The one table from what went wrong to the exit code and to what the user sees.
+
+use crate::config::{self, LoadError, Problem};
+use crate::store::{OpenError, ReadError};
+use crate::{daemon, replay};
+use std::error::Error as _;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// sysexits.h: scripts and systemd tell by it whether trying again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// EX_USAGE: the command line is wrong.
+    Usage = 64,
+    /// EX_DATAERR: the input is wrong.
+    Data = 65,
+    /// EX_NOINPUT: an input file does not exist.
+    NoInput = 66,
+    /// EX_SOFTWARE: a bug, or a part that ended by itself.
+    Internal = 70,
+    /// EX_IOERR: reading or writing failed.
+    Io = 74,
+    /// EX_NOPERM: a file may not be read or written.
+    NoPermission = 77,
+    /// EX_CONFIG: the config is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(e: Exit) -> ExitCode {
+        ExitCode::from(e as u8)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("HEYUN_LOG: {0}; right would be a level such as info, or targets such as warn,heyun::ingest=debug")]
+    LogFilter(String),
+    #[error("cannot read the config {}", path.display())]
+    ConfigFile { path: PathBuf, source: std::io::Error },
+    #[error("the config {} has {} problem(s)", path.display(), problems.len())]
+    ConfigProblems { path: PathBuf, problems: Vec<Problem> },
+    #[error(transparent)]
+    Daemon(#[from] daemon::Error),
+    #[error(transparent)]
+    Replay(#[from] replay::Error),
+    #[error(transparent)]
+    StoreOpen(#[from] OpenError),
+    #[error(transparent)]
+    StoreRead(#[from] ReadError),
+}
+
+impl Error {
+    pub fn config(path: &std::path::Path, e: LoadError) -> Error {
+        match e {
+            LoadError::Io { source, .. } => Error::ConfigFile { path: path.to_owned(), source },
+            LoadError::Problems(problems) => Error::ConfigProblems { path: path.to_owned(), problems },
+        }
+    }
+
+    pub fn exit(&self) -> Exit {
+        match self {
+            Error::LogFilter(_) => Exit::Usage,
+            Error::ConfigFile { source, .. } => input(source.kind()),
+            Error::ConfigProblems { .. } => Exit::Config,
+            Error::Replay(e) => match e {
+                replay::Error::Open { source, .. } => input(source.kind()),
+                replay::Error::Read { .. } => Exit::Io,
+                replay::Error::Write { source, .. } => output(source.kind()),
+                replay::Error::Meters { .. } | replay::Error::Header { .. } | replay::Error::Nothing { .. } => Exit::Data,
+            },
+            Error::Daemon(e) => daemon(e),
+            Error::StoreOpen(e) => store_open(e),
+            Error::StoreRead(e) => store_read(e),
+        }
+    }
+
+    /// What stands on stderr: the problems as they are, every other error as one line with its causes.
+    pub fn for_people(&self) -> String {
+        match self {
+            Error::ConfigProblems { .. } => self.text(),
+            _ => format!("heyun: {}\n", self.text()),
+        }
+    }
+
+    /// The error with its causes.
+    pub fn text(&self) -> String {
+        if let Error::ConfigProblems { path, problems } = self {
+            return config::render(path, problems);
+        }
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(c) = cause {
+            // Some errors name their cause themselves.
+            let cause_text = c.to_string();
+            if !text.ends_with(&cause_text) {
+                text.push_str(": ");
+                text.push_str(&cause_text);
+            }
+            cause = c.source();
+        }
+        text
+    }
+}
+
+fn input(kind: ErrorKind) -> Exit {
+    match kind {
+        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => Exit::NoInput,
+        other => output(other),
+    }
+}
+
+fn output(kind: ErrorKind) -> Exit {
+    if kind == ErrorKind::PermissionDenied { Exit::NoPermission } else { Exit::Io }
+}
+
+fn daemon(e: &daemon::Error) -> Exit {
+    match e {
+        // What the config points at is not there or not right; starting again will not mend it.
+        daemon::Error::Credentials(_) | daemon::Error::Subscription { .. } => Exit::Config,
+        daemon::Error::CaFile { source, .. } => input(source.kind()),
+        daemon::Error::Open(e) => store_open(e),
+        daemon::Error::Read(e) => store_read(e),
+        daemon::Error::Event { .. } => Exit::Data,
+        daemon::Error::Bind { source, .. } => output(source.kind()),
+        daemon::Error::Commit(_) => Exit::Io,
+        daemon::Error::Mqtt(_)
+        | daemon::Error::Thread(_)
+        | daemon::Error::Json(_)
+        | daemon::Error::Died(_)
+        | daemon::Error::Interrupted => Exit::Internal,
+    }
+}
+
+fn store_open(e: &OpenError) -> Exit {
+    match e {
+        OpenError::Missing { .. } | OpenError::DirectoryMissing { .. } => Exit::NoInput,
+        OpenError::NotADatabase { .. } | OpenError::Foreign { .. } | OpenError::Newer { .. } | OpenError::Older { .. } => Exit::Data,
+        OpenError::Unwritable { .. } => Exit::NoPermission,
+        OpenError::InUse { .. } | OpenError::NoWal { .. } | OpenError::Sqlite { .. } => Exit::Io,
+        OpenError::Thread(_) => Exit::Internal,
+    }
+}
+
+fn store_read(e: &ReadError) -> Exit {
+    match e {
+        ReadError::Sqlite(_) | ReadError::File { .. } => Exit::Io,
+        ReadError::RowsMissing { .. } | ReadError::Unknown { .. } => Exit::Data,
+    }
+}

@@ -1,0 +1,189 @@
+//! Which number of which source is a meter's register: `device`, `subscription`, `topic`, `column` of `[[meters]]`.
+//!
+//! A meter that nobody bound would stay unwatched without anyone noticing; so a source must be named, and `device = false` says aloud
+//! that there is none.
+
+use super::reader::{Field, Table};
+use super::subscriptions::Draft;
+use super::suggest;
+use super::topics;
+use super::values::noun;
+use crate::domain::topology::{Binding, Column, FeedIx};
+use crate::domain::units::Quantity;
+use std::collections::HashMap;
+
+/// Where a meter's readings come from.
+pub(super) enum Source {
+    Bound(Binding),
+    /// Someone goes there and reads it.
+    ByHand,
+    /// It is wrong, which was noted.
+    Wrong,
+}
+
+impl Source {
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self, Source::ByHand)
+    }
+
+    /// None where it is wrong.
+    pub fn binding(self) -> Option<Option<Binding>> {
+        match self {
+            Source::Bound(b) => Some(Some(b)),
+            Source::ByHand => Some(None),
+            Source::Wrong => None,
+        }
+    }
+}
+
+/// The source of each meter, in their order. No two meters may share a column of one.
+pub(super) fn read(meters: &[Table<'_>], feeds: &[Draft<'_>]) -> Vec<Source> {
+    let mut taken: HashMap<(String, u8), &str> = HashMap::new();
+    let mut out = Vec::with_capacity(meters.len());
+    for m in meters {
+        let source = source(m, feeds);
+        if let Source::Bound(b) = &source {
+            let id = m.get("id").and_then(|f| f.text()).unwrap_or("?");
+            let first = *taken.entry((b.topic.clone(), b.column)).or_insert(id);
+            if first != id {
+                note_shared(m, first, b);
+            }
+        }
+        out.push(source);
+    }
+    out
+}
+
+fn note_shared(m: &Table<'_>, first: &str, b: &Binding) {
+    let what = format!("this number of {:?} is the register of {first:?} already", b.topic);
+    let right = "a device, topic or column of its own";
+    match m.get("column").or_else(|| m.get("device")).or_else(|| m.get("topic")) {
+        Some(f) => f.wrong::<()>(what, right),
+        None => {
+            m.absent("device", what, right);
+            None
+        }
+    };
+}
+
+fn source(m: &Table<'_>, feeds: &[Draft<'_>]) -> Source {
+    let device = m.get("device");
+    if device.as_ref().is_some_and(Field::is_false) {
+        for key in ["topic", "subscription", "column"] {
+            if let Some(f) = m.get(key) {
+                f.wrong::<()>(
+                    "`device = false` says that the meter is read by hand",
+                    format!("either leave `{key}` out, or name the device"),
+                );
+            }
+        }
+        return Source::ByHand;
+    }
+    let Some((feed, topic)) = topic(m, feeds) else { return Source::Wrong };
+    let Some(columns) = feed.columns() else { return Source::Wrong };
+    let ix = feeds.iter().position(|f| std::ptr::eq(f, feed)).and_then(|i| u16::try_from(i).ok());
+    match (ix, column(m, &feed.name, &columns)) {
+        (Some(ix), Some(column)) => Source::Bound(Binding { topic, feed: FeedIx(ix), column }),
+        _ => Source::Wrong,
+    }
+}
+
+/// The concrete topic of the meter's source, and the subscription that it comes by.
+fn topic<'f, 'd>(m: &Table<'_>, feeds: &'f [Draft<'d>]) -> Option<(&'f Draft<'d>, String)> {
+    let named = match m.get("subscription") {
+        None => None,
+        Some(f) => Some(by_name(&f, feeds)?),
+    };
+    match (m.get("device"), m.get("topic")) {
+        (Some(_), Some(topic)) => topic.wrong("the meter has a `device` already", "either device or topic"),
+        (Some(device), None) => {
+            let device_name = device.parsed(topics::device)?;
+            let feed = match named {
+                Some(feed) => feed,
+                None => the_only_one_with_devices(&device, feeds)?,
+            };
+            let filter = feed.filter.as_ref()?;
+            if !filter.has_device() {
+                let what = format!("the topic {:?} of {:?} has no + for a device", filter.as_str(), feed.name);
+                return device.wrong(what, "leave `device` out, or name another subscription");
+            }
+            Some((feed, filter.topic_of(&device_name)))
+        }
+        (None, Some(topic)) => {
+            let name = topic.parsed(topics::topic)?;
+            let matching = |d: &&Draft<'_>| d.filter.as_ref().is_some_and(|f| f.matches(&name));
+            match (named, feeds.iter().find(matching)) {
+                (Some(feed), _) if matching(&feed) => Some((feed, name)),
+                (None, Some(feed)) => Some((feed, name)),
+                // A filter that could not be read might have been the one.
+                (None, None) if feeds.iter().any(|d| d.filter.is_none()) => None,
+                _ => {
+                    let filters: Vec<&str> = feeds.iter().filter_map(|d| d.filter.as_ref()).map(|f| f.as_str()).collect();
+                    topic
+                        .dangling(format!("no subscription brings {name:?}"), format!("a topic that matches {}", suggest::one_of(&filters)))
+                }
+            }
+        }
+        (None, None) => {
+            let only = if let [only] = feeds { Some(only) } else { None };
+            match named.or(only).map(|feed| (feed, feed.filter.as_ref())) {
+                Some((_, None)) => None,
+                Some((feed, Some(filter))) if !filter.has_device() => Some((feed, filter.as_str().to_owned())),
+                _ => {
+                    let right = "device = \"…\" (what stands for the + of the topic), or topic = \"…\", or device = false for a meter that is read by hand";
+                    m.absent("device", "nothing says where the readings come from", right);
+                    None
+                }
+            }
+        }
+    }
+}
+
+fn by_name<'f, 'd>(f: &Field<'_>, feeds: &'f [Draft<'d>]) -> Option<&'f Draft<'d>> {
+    let name = f.text()?;
+    let names: Vec<&str> = feeds.iter().map(|d| d.name.as_str()).filter(|n| !n.is_empty()).collect();
+    match feeds.iter().find(|d| d.name == name) {
+        Some(feed) => Some(feed),
+        None => f.dangling(format!("there is no subscription {name:?}"), suggest::advice(name, &names)),
+    }
+}
+
+fn the_only_one_with_devices<'f, 'd>(device: &Field<'_>, feeds: &'f [Draft<'d>]) -> Option<&'f Draft<'d>> {
+    if feeds.iter().any(|d| d.filter.is_none()) {
+        return None; // it is not known yet whether there is only one
+    }
+    let with: Vec<&Draft<'d>> = feeds.iter().filter(|d| d.filter.as_ref().is_some_and(|f| f.has_device())).collect();
+    match with.as_slice() {
+        [only] => Some(only),
+        [] => device
+            .dangling("no subscription has a + that could stand for a device", "[[mqtt.subscriptions]] with topic = \"meters/+/state\""),
+        many => {
+            let names: Vec<&str> = many.iter().map(|d| d.name.as_str()).collect();
+            device.dangling("several subscriptions have a +", format!("subscription = \"…\" as well, {}", suggest::one_of(&names)))
+        }
+    }
+}
+
+/// The column that holds the register.
+fn column(m: &Table<'_>, feed: &str, columns: &[Column]) -> Option<u8> {
+    let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+    let right = "a column that counts a volume or pulses";
+    let Some(f) = m.get("column") else {
+        let first = columns.first()?;
+        if !is_register(first) {
+            m.absent("column", format!("the first column of {feed:?} measures {}, and that is no register", noun(first.quantity)), right);
+            return None;
+        }
+        return Some(0);
+    };
+    let name = f.text()?;
+    match columns.iter().position(|c| c.name == name) {
+        Some(i) if is_register(&columns[i]) => u8::try_from(i).ok(),
+        Some(i) => f.wrong(format!("the column {name:?} measures {}, and that is no register", noun(columns[i].quantity)), right),
+        None => f.dangling(format!("{feed:?} has no column {name:?}"), suggest::advice(name, &names)),
+    }
+}
+
+fn is_register(c: &Column) -> bool {
+    matches!(c.quantity, Quantity::Volume | Quantity::Pulses)
+}

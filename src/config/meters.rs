@@ -1,0 +1,302 @@
+//! `[[meters]]`: metering points, each with the meter that is in it.
+
+use super::bindings;
+use super::places::{Places, word};
+use super::reader::{Field, Shape, Table};
+use super::subscriptions::Draft;
+use super::suggest;
+use super::values::{duration, exact, measured, slug};
+use crate::domain::time::Ms;
+use crate::domain::topology::{Boundary, Limits, Meter, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, ValveCard};
+use crate::domain::units::{Millilitres, MillilitresPerHour, Quantity, Unit};
+use std::collections::HashMap;
+
+pub(super) static METERS: Shape = Shape {
+    path: "meters[]",
+    keys: &[
+        "id",
+        "name",
+        "kind",
+        "at",
+        "parent",
+        "serial",
+        "pulse_weight",
+        "digits",
+        "max_flow",
+        "boundary",
+        "responsible",
+        "device",
+        "subscription",
+        "topic",
+        "column",
+        "limits",
+        "valve",
+    ],
+    hints: &[
+        ("place", "at = \"…\": the id of the place"),
+        ("unit", "at = \"…\": the id of the place; the unit of its numbers belongs to the subscription"),
+    ],
+};
+
+pub(super) static LIMITS: Shape =
+    Shape { path: "meters[].limits", keys: &["litres_per_hour", "tonnes_per_month", "silent_after"], hints: &[] };
+
+pub(super) static VALVE: Shape =
+    Shape { path: "meters[].valve", keys: &["place", "key_holder", "shuts_off", "may_close", "photo"], hints: &[] };
+
+const KINDS: &[(&str, PointKind)] = &[("bulk", PointKind::Bulk), ("sub", PointKind::Sub), ("make-up", PointKind::MakeUp)];
+const BOUNDARIES: &[(&str, Boundary)] = &[("settlement", Boundary::Settlement), ("assessment", Boundary::Assessment)];
+const RESPONSIBLE: &[(&str, Responsible)] =
+    &[("water-company", Responsible::WaterCompany), ("owners", Responsible::Owners), ("household", Responsible::Household)];
+
+/// Of most pulse meters in houses.
+const PULSE_WEIGHT: Millilitres = Millilitres::litres(1);
+
+/// One building never used as much, and the one that lost as much did so for a month before anyone knew.
+const BUILDING_PER_MONTH: Millilitres = Millilitres::tonnes(1_000);
+
+/// Some meters report once a day.
+const SILENT_AFTER: Ms = Ms::hours(24);
+
+/// More than any pipe of a residential compound carries: a larger number is a slip.
+const MAX_FLOW_CUBIC_METRES: i64 = 10_000;
+const MAX_LITRES_PER_HOUR: i64 = MAX_FLOW_CUBIC_METRES * 1_000;
+const MAX_TONNES_PER_MONTH: i64 = MAX_FLOW_CUBIC_METRES * 24 * 31;
+
+/// What a meter is checked against.
+pub(super) struct Surroundings<'a, 'd> {
+    pub places: &'a Places,
+    pub feeds: &'a [Draft<'d>],
+    pub price_milliyuan_per_tonne: Option<u32>,
+}
+
+/// All metering points that could be read. Indices hold only if no problem was noted, and else nobody asks for them.
+pub(super) fn read(root: &Table<'_>, around: &Surroundings<'_, '_>) -> Vec<Point> {
+    let tables = root.tables("meters", &METERS);
+    let ids = ids(&tables);
+    let heads: Vec<Head> = tables.iter().map(|t| head(t, around.places)).collect();
+    let parents: Vec<Option<usize>> = (0..tables.len()).map(|i| parent(&tables[i], i, &ids, &heads, around.places)).collect();
+    circles(&tables, &parents);
+    let sources = bindings::read(&tables, around.feeds);
+    unique_serials(&tables);
+    let parts = tables.iter().zip(heads).zip(parents).zip(sources);
+    parts.filter_map(|(((t, head), parent), source)| point(t, &head, parent, source, around)).collect()
+}
+
+/// Place in the list by id; an id that is taken is noted.
+fn ids<'d>(tables: &[Table<'d>]) -> HashMap<&'d str, usize> {
+    let mut ids: HashMap<&str, usize> = HashMap::new();
+    for (i, t) in tables.iter().enumerate() {
+        let Some(f) = t.need("id", "id = \"…\": a-z, 0-9 and -, permanent") else { continue };
+        let Some(id) = f.text() else { continue };
+        f.parsed(slug);
+        match ids.get(id).and_then(|first| tables[*first].get("id")) {
+            Some(first) => {
+                f.wrong::<()>(format!("the id {id:?} is taken by the meter in line {}", first.line()), "an id of its own");
+            }
+            None => {
+                ids.insert(id, i);
+            }
+        }
+    }
+    ids
+}
+
+/// What the other parts of a meter depend on.
+struct Head {
+    kind: Option<PointKind>,
+    place: Option<PlaceIx>,
+}
+
+fn head(t: &Table<'_>, places: &Places) -> Head {
+    let kind_field = t.need("kind", "kind = \"bulk\", \"sub\" or \"make-up\"");
+    let kind = kind_field.as_ref().and_then(|f| f.choice(KINDS));
+    let at = t.need("at", "at = \"…\": the id of the place");
+    let everywhere = [PlaceKind::Community, PlaceKind::Compound, PlaceKind::Building, PlaceKind::Unit, PlaceKind::Household];
+    let place = at.as_ref().and_then(|f| places.find(f, &everywhere));
+    if let (Some(kind), Some(f), Some(p)) = (kind, &at, place.and_then(|p| places.get(p))) {
+        let at_household = p.kind == PlaceKind::Household;
+        match kind {
+            PointKind::Sub if !at_household => {
+                let what = format!("a sub-meter is one household's, but {:?} is a {}", p.key, word(p.kind));
+                f.wrong::<()>(what, "the id of a household, or kind = \"bulk\"");
+            }
+            PointKind::Bulk | PointKind::MakeUp if at_household => {
+                f.wrong::<()>(
+                    format!("{:?} is a household: its meter is a sub-meter", p.key),
+                    "kind = \"sub\", or the id of a building or compound",
+                );
+            }
+            _ => {}
+        }
+    }
+    Head { kind, place }
+}
+
+fn parent(t: &Table<'_>, own: usize, ids: &HashMap<&str, usize>, heads: &[Head], places: &Places) -> Option<usize> {
+    let f = t.get("parent")?;
+    let id = f.text()?;
+    let Some(parent) = ids.get(id).copied() else {
+        let mut known: Vec<(usize, &str)> = ids.iter().filter(|(_, i)| **i != own).map(|(id, i)| (*i, *id)).collect();
+        known.sort_unstable();
+        let known: Vec<&str> = known.into_iter().map(|(_, id)| id).collect();
+        return f.dangling(format!("there is no meter {id:?}"), suggest::advice(id, &known));
+    };
+    // Water flows down the tree of places: a parent elsewhere is a slip that would show as a loss for ever.
+    if let (Some(here), Some(there)) = (heads[own].place, heads[parent].place)
+        && !places.is_at_or_above(there, here)
+    {
+        let name = |ix| places.get(ix).map_or("?", |p| p.key.as_str());
+        let what = format!("{id:?} stands at {:?}, which neither is nor contains {:?}", name(there), name(here));
+        f.wrong::<()>(what, "a meter upstream; one that feeds several buildings stands at their compound");
+    }
+    Some(parent)
+}
+
+/// Notes each circle of parents once, at the first meter of it.
+fn circles(tables: &[Table<'_>], parents: &[Option<usize>]) {
+    let mut done = vec![false; parents.len()];
+    for start in 0..parents.len() {
+        let mut way = Vec::new();
+        let mut next = Some(start);
+        while let Some(i) = next.filter(|i| !done[*i]) {
+            done[i] = true;
+            way.push(i);
+            next = parents[i];
+        }
+        let Some(from) = next.and_then(|i| way.iter().position(|w| *w == i)) else { continue };
+        let circle = &mut way[from..];
+        let first = circle.iter().enumerate().min_by_key(|(_, i)| **i).map_or(0, |(at, _)| at);
+        circle.rotate_left(first);
+        let id = |i: usize| tables[i].get("id").and_then(|f| f.text()).unwrap_or("?");
+        let mut names: Vec<&str> = circle.iter().map(|i| id(*i)).collect();
+        names.push(id(circle[0]));
+        if let Some(f) = tables[circle[0]].get("parent") {
+            f.wrong::<()>(format!("the parents go in a circle: {}", names.join(" → ")), "the meter upstream; the first one has no parent");
+        }
+    }
+}
+
+fn unique_serials(tables: &[Table<'_>]) {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for f in tables.iter().filter_map(|t| t.get("serial")) {
+        let Some(serial) = f.text() else { continue };
+        match seen.get(serial) {
+            Some(line) => {
+                f.wrong::<()>(
+                    format!("the serial number {serial:?} stands in line {line} already"),
+                    "the number on this meter's own plate",
+                );
+            }
+            None => {
+                seen.insert(serial, f.line());
+            }
+        }
+    }
+}
+
+fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::Source, around: &Surroundings<'_, '_>) -> Option<Point> {
+    let place_kind = head.place.and_then(|p| around.places.get(p)).map(|p| p.kind);
+    let place_name = head.place.and_then(|p| around.places.get(p)).map(|p| p.name.clone());
+    let key = t.get("id").and_then(|f| f.text());
+    let name = t.get("name").map_or(place_name, |f| f.text().map(str::to_owned));
+    // Without a kind, the other values are still read, so that what is wrong in them is told as well.
+    let kind = head.kind.unwrap_or(PointKind::Bulk);
+    let (default_boundary, default_responsible, default_flow) = match kind {
+        PointKind::Bulk => (Boundary::Settlement, Responsible::Owners, 100_000),
+        PointKind::Sub => (Boundary::Assessment, Responsible::Household, 5_000),
+        PointKind::MakeUp => (Boundary::Assessment, Responsible::Owners, 10_000),
+    };
+    let boundary = t.get("boundary").map_or(Some(default_boundary), |f| f.choice(BOUNDARIES));
+    let responsible = t.get("responsible").map_or(Some(default_responsible), |f| f.choice(RESPONSIBLE));
+    let meter = meter(t, MillilitresPerHour::litres(default_flow));
+    let shipped = Limits {
+        per_hour: None,
+        per_month: (kind == PointKind::Bulk && place_kind == Some(PlaceKind::Building)).then_some(BUILDING_PER_MONTH),
+        silent_after: (!source.is_by_hand()).then_some(SILENT_AFTER),
+    };
+    let limits = limits(t, shipped, &source, meter.as_ref());
+    let valve = t.table("valve", &VALVE).map(|t| valve(&t));
+    Some(Point {
+        key: key?.to_owned(),
+        name: name?,
+        kind: head.kind?,
+        place: head.place?,
+        parent: parent.map(|i| PointIx(i as u32)),
+        boundary: boundary?,
+        responsible: responsible?,
+        valve: valve.map_or(Some(None), |v| v.map(Some))?,
+        meter: meter?,
+        source: source.binding()?,
+        limits: limits?,
+        price_milliyuan_per_tonne: around.price_milliyuan_per_tonne,
+    })
+}
+
+fn meter(t: &Table<'_>, default_flow: MillilitresPerHour) -> Option<Meter> {
+    let serial = t.get("serial").map_or(Some(None), |f| f.text().map(|s| Some(s.to_owned())));
+    let volume = |s: &str| measured(s, Quantity::Volume, 100, Unit::CubicMetre, "\"10 L\"").map(Millilitres);
+    let pulse_weight = t.get("pulse_weight").map_or(Some(PULSE_WEIGHT), |f| f.parsed(volume));
+    let rollover_at = t.get("digits").map_or(Some(None), |f| rollover_at(&f, pulse_weight).map(Some));
+    let flow =
+        |s: &str| measured(s, Quantity::Flow, MAX_FLOW_CUBIC_METRES, Unit::CubicMetrePerHour, "\"100 m3/h\"").map(MillilitresPerHour);
+    let max_flow = t.get("max_flow").map_or(Some(default_flow), |f| f.parsed(flow));
+    Some(Meter { serial: serial?, pulse_weight: pulse_weight?, rollover_at: rollover_at?, max_flow: max_flow?, mean_flow_over: None })
+}
+
+fn rollover_at(f: &Field<'_>, pulse_weight: Option<Millilitres>) -> Option<Millilitres> {
+    let digits = f.integer(1..=12)?;
+    let pulse_weight = pulse_weight?;
+    let full = 10i64.checked_pow(u32::try_from(digits).ok()?).and_then(|n| n.checked_mul(pulse_weight.0));
+    let right = "all digits of the register, also those behind the point: 8 for 00000,000 m³ with a pulse weight of 1 L";
+    full.map_or_else(
+        || f.wrong(format!("{digits} digits of this pulse weight are more water than can be counted"), right),
+        |n| Some(Millilitres(n)),
+    )
+}
+
+fn limits(t: &Table<'_>, shipped: Limits, source: &bindings::Source, meter: Option<&Meter>) -> Option<Limits> {
+    if t.get("limits").is_none() {
+        return Some(shipped);
+    }
+    let t = t.table("limits", &LIMITS)?;
+    // None: wrong. Some(None): switched off.
+    let switch = |key, default, read: &dyn Fn(&Field<'_>) -> Option<i64>| match t.get(key) {
+        None => Some(default),
+        Some(f) if f.is_false() => Some(None),
+        Some(f) => read(&f).map(Some),
+    };
+    let volume = |f: &Field<'_>, max: i64, factor: i64| {
+        let right = format!("a number more than 0 and at most {max}, or false to switch it off");
+        let n = exact(f.decimal(&right)?, factor).filter(|n| (1..=max * factor).contains(n));
+        n.or_else(|| f.wrong("the limit is out of range", right))
+    };
+    let per_hour = switch("litres_per_hour", shipped.per_hour.map(|v| v.0), &|f| {
+        let n = volume(f, MAX_LITRES_PER_HOUR, 1_000)?;
+        match meter {
+            Some(m) if n > m.max_flow.0 => {
+                let what = format!(
+                    "a limit above the meter's max_flow of {} L/h is never reached: faster flow is taken for a fault",
+                    m.max_flow.0 / 1_000
+                );
+                f.wrong(what, "a lower limit, or a larger max_flow")
+            }
+            _ => Some(n),
+        }
+    });
+    let per_month = switch("tonnes_per_month", shipped.per_month.map(|v| v.0), &|f| volume(f, MAX_TONNES_PER_MONTH, 1_000_000));
+    let silent_after = switch("silent_after", shipped.silent_after.map(|d| d.0), &|f| {
+        if source.is_by_hand() {
+            return f.wrong("a meter that is read by hand is always silent", "nothing, or a device");
+        }
+        f.parsed(|s| duration(s, Ms::minutes(1)..=Ms::days(90))).map(|d| d.0)
+    });
+    Some(Limits { per_hour: per_hour?.map(Millilitres), per_month: per_month?.map(Millilitres), silent_after: silent_after?.map(Ms) })
+}
+
+fn valve(t: &Table<'_>) -> Option<ValveCard> {
+    let place = t.need("place", "place = \"…\": where the valve is, for someone who was never there").and_then(|f| f.text());
+    let text = |key| t.get(key).map_or(Some(None), |f| f.text().map(|s| Some(s.to_owned())));
+    let (key_holder, shuts_off, may_close, photo) = (text("key_holder"), text("shuts_off"), text("may_close"), text("photo"));
+    Some(ValveCard { place: place?.to_owned(), key_holder: key_holder?, shuts_off: shuts_off?, may_close: may_close?, photo: photo? })
+}

@@ -1,0 +1,84 @@
+//! From the file to a running engine: last checkpoint, then what was committed after it.
+
+use super::error::Error;
+use crate::domain::engine::{CHECKPOINT_FORM, Checkpoint, Engine};
+use crate::domain::incident::Event;
+use crate::domain::topology::Topology;
+use crate::store::{self, FoldItem, Reader};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// How often a long fold says how far it is.
+const PROGRESS: Duration = Duration::from_secs(2);
+
+/// The engine as of the newest commit, and that commit's number.
+pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), Error> {
+    let began = Instant::now();
+    let (sources, identities) = (reader.sources()?, reader.identities()?);
+    let head = reader.last_batch()?;
+    let last_batch = head.map_or(0, |h| h.batch);
+    let checkpoint = reader.checkpoint()?.and_then(|c| read_checkpoint(&c.checkpoint));
+    let after = checkpoint.as_ref().map_or(0, |c| c.batch);
+    if after == 0 && last_batch > 0 {
+        info!(batches = last_batch, "no checkpoint: folding everything that is stored");
+    }
+    let mut engine = Engine::restore(topology, &sources, &identities, checkpoint);
+    let (mut rows, mut bad, mut said) = (0u64, None, Instant::now());
+    let total = head.map_or(0, |h| h.total_rows);
+    reader.fold_from(after, &mut |item| {
+        match item {
+            FoldItem::Row { batch, row, .. } => {
+                engine.fold_row(batch, &row);
+                rows += 1;
+                if rows.is_multiple_of(65_536) && said.elapsed() > PROGRESS {
+                    said = Instant::now();
+                    info!(rows, of_at_most = total, "folding");
+                }
+            }
+            FoldItem::Event { event, .. } => match serde_json::from_str::<Event>(&event.body) {
+                Ok(e) => engine.fold_event(&e),
+                Err(e) => {
+                    bad = Some(Error::Event { seq: event.seq, source: e });
+                    return ControlFlow::Break(());
+                }
+            },
+            FoldItem::Commit { .. } => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    if let Some(e) = bad {
+        return Err(e);
+    }
+    info!(rows, after_batch = after, last_batch, ms = began.elapsed().as_millis() as u64, "state folded");
+    Ok((engine, last_batch))
+}
+
+/// None if it is of another form or damaged: the rows tell the same, only slower.
+fn read_checkpoint(stored: &store::Checkpoint) -> Option<Checkpoint> {
+    if stored.format != CHECKPOINT_FORM {
+        warn!(found = stored.format, wanted = CHECKPOINT_FORM, "the checkpoint is of another version");
+        return None;
+    }
+    match serde_json::from_reader(GzDecoder::new(stored.body.as_slice())) {
+        Ok(c) => Some(c),
+        Err(e) => {
+            warn!(error = %e, "the checkpoint cannot be read");
+            None
+        }
+    }
+}
+
+/// A checkpoint as the store keeps it: compressed JSON, because it is written every hour to a card that wears.
+pub fn stored_checkpoint(c: &Checkpoint) -> Result<store::Checkpoint, serde_json::Error> {
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    serde_json::to_writer(&mut out, c)?;
+    out.flush().map_err(serde_json::Error::io)?;
+    let body = out.finish().map_err(serde_json::Error::io)?;
+    Ok(store::Checkpoint { format: c.form, body })
+}

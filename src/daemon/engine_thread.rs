@@ -1,0 +1,404 @@
+//! The thread that owns the engine: takes messages and commands, commits what comes of them, then tells everybody.
+//!
+//! The engine never runs ahead of the store: while a batch cannot be committed it is kept and tried again unchanged, nothing of it
+//! is acknowledged or published, and no further input is taken.
+
+use super::boot::stored_checkpoint;
+use super::clock;
+use super::commit_rule::CommitRule;
+use super::error::Error;
+use crate::domain::engine::{CommandError, Effect, Effects, Engine, Input, PastUnavailable, Snapshot};
+use crate::domain::incident::Incident;
+use crate::domain::reading::Values;
+use crate::domain::time::{Ms, Ts};
+use crate::ingest::mqtt::{AckSender, AckToken, Arrival, FromBroker};
+use crate::store::{Batch, CommitErrorKind, EventRecord, Reader, Writer};
+use crate::web::CommandRequest;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+/// Pause before a failed commit is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The engine's state is written down after so many rows, or so much time, so that the next start is quick.
+const CHECKPOINT_ROWS: u64 = 100_000;
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Snapshots are not made more often than this.
+const SNAPSHOT_EVERY: Ms = Ms(250);
+
+/// How the store is, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreStatus {
+    pub failing: bool,
+    pub since: Ts,
+    pub last_error: Option<String>,
+    pub batches: u64,
+}
+
+/// What the thread hears.
+pub struct Inputs {
+    pub broker: mpsc::Receiver<FromBroker>,
+    pub commands: mpsc::Receiver<CommandRequest>,
+    /// Answered when engine and store have both got round to it.
+    pub pings: mpsc::Receiver<oneshot::Sender<()>>,
+    /// The orderly stop has begun. (It ends when the broker's channel is closed.)
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Where the thread tells.
+pub struct Outputs {
+    pub acks: Option<AckSender>,
+    pub snapshot: watch::Sender<Arc<Snapshot>>,
+    pub store: watch::Sender<StoreStatus>,
+}
+
+type Reply = oneshot::Sender<Result<Arc<Incident>, CommandError>>;
+
+pub struct EngineThread {
+    engine: Engine,
+    writer: Writer,
+    reader: Reader,
+    inputs: Inputs,
+    outputs: Outputs,
+    runtime: tokio::runtime::Runtime,
+    started: Instant,
+
+    rule: CommitRule,
+    effects: Effects,
+    acks: Vec<AckToken>,
+    replies: Vec<(Reply, Result<Arc<Incident>, CommandError>)>,
+    /// Newest committed batch.
+    batch: u64,
+    /// Newest moment at which a message of the open batch was received.
+    received: Ts,
+    /// Taken from the inbox, not yet handled.
+    backlog: VecDeque<Arrival>,
+    rows_since_checkpoint: u64,
+    last_checkpoint: Instant,
+    last_snapshot: Ms,
+    snapshot_due: bool,
+}
+
+enum Woken {
+    Broker(FromBroker),
+    Command(CommandRequest),
+    Ping(oneshot::Sender<()>),
+    Deadline,
+    Closed,
+}
+
+impl EngineThread {
+    /// `batch` is the number of the newest commit; `effects` are those of [`Engine::boot`].
+    pub fn new(
+        engine: Engine,
+        batch: u64,
+        effects: Effects,
+        store: (Writer, Reader),
+        inputs: Inputs,
+        outputs: Outputs,
+        linger: Ms,
+    ) -> Result<EngineThread, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::Thread)?;
+        Ok(EngineThread {
+            engine,
+            writer: store.0,
+            reader: store.1.dedicated(),
+            inputs,
+            outputs,
+            runtime,
+            started: Instant::now(),
+            rule: CommitRule::new(linger),
+            effects,
+            acks: vec![],
+            replies: vec![],
+            batch,
+            received: clock::now(),
+            backlog: VecDeque::new(),
+            rows_since_checkpoint: 0,
+            last_checkpoint: Instant::now(),
+            last_snapshot: Ms(i64::MIN / 2),
+            snapshot_due: true,
+        })
+    }
+
+    /// Runs until the broker's channel is closed and all is committed, or the store fails for good.
+    pub fn run(mut self) -> Result<(), Error> {
+        self.commit(false)?;
+        loop {
+            self.publish_if_due();
+            match self.wait() {
+                Woken::Broker(from) => self.from_broker(from)?,
+                Woken::Command(c) => self.command(c),
+                Woken::Ping(reply) => {
+                    self.writer.ping()?;
+                    answer(reply, ());
+                }
+                Woken::Deadline => {}
+                Woken::Closed => break,
+            }
+            self.tick();
+            if self.rule.due().is_some_and(|due| due <= self.now()) {
+                self.commit(false)?;
+            }
+        }
+        self.commit(true)?;
+        self.publish();
+        // Tells the MQTT thread that no more acknowledgements will come.
+        self.outputs.acks = None;
+        self.writer.close()?;
+        info!(batches = self.batch, "store closed");
+        Ok(())
+    }
+
+    /// Milliseconds since the start, on a clock that only goes forward.
+    fn now(&self) -> Ms {
+        Ms(self.started.elapsed().as_millis() as i64)
+    }
+
+    fn wait(&mut self) -> Woken {
+        let deadline = self.deadline();
+        let inputs = &mut self.inputs;
+        self.runtime.block_on(async {
+            let timer = async {
+                match deadline {
+                    Some(d) => tokio::time::sleep(d).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(ping) = inputs.pings.recv() => Woken::Ping(ping),
+                Some(command) = inputs.commands.recv() => Woken::Command(command),
+                from = inputs.broker.recv() => from.map_or(Woken::Closed, Woken::Broker),
+                () = timer => Woken::Deadline,
+            }
+        })
+    }
+
+    /// How long until something is due without any input.
+    fn deadline(&mut self) -> Option<Duration> {
+        let now = self.now();
+        let commit = self.rule.due().map(|due| due - now);
+        // While a batch is open there is nothing to show; its commit will show it.
+        let snapshot = (self.snapshot_due && self.effects.list.is_empty())
+            .then(|| self.last_snapshot - now)
+            .map(|d| Ms(d.0.saturating_add(SNAPSHOT_EVERY.0)));
+        let wall = clock::now();
+        // The wall clock may be set: look again at least every minute.
+        let silence = self.engine.next_deadline().map(|due| (due - wall).min(Ms::minutes(1)));
+        let next = [commit, snapshot, silence].into_iter().flatten().min()?;
+        Some(Duration::from_millis(u64::try_from(next.0).unwrap_or(0)))
+    }
+
+    fn from_broker(&mut self, from: FromBroker) -> Result<(), Error> {
+        match from {
+            FromBroker::Connected => self.engine.connected(clock::now()),
+            FromBroker::Disconnected => self.engine.disconnected(),
+            FromBroker::Messages(arrivals) => {
+                self.backlog.extend(arrivals);
+                while let Some(arrival) = self.backlog.pop_front() {
+                    self.message(arrival)?;
+                }
+            }
+        }
+        self.snapshot_due = true;
+        Ok(())
+    }
+
+    fn message(&mut self, arrival: Arrival) -> Result<(), Error> {
+        self.take(&arrival.input, arrival.received);
+        self.received = self.received.max(arrival.received);
+        let urgent = std::mem::take(&mut self.effects.urgent);
+        self.rule.arrived(self.now(), arrival.ack.is_some(), urgent);
+        self.acks.extend(arrival.ack);
+        if self.rule.due().is_some_and(|due| due <= self.now()) {
+            self.commit(false)?;
+        }
+        Ok(())
+    }
+
+    /// Hands one message to the engine. While the past cannot be read, it waits: nothing may be taken for new that is not.
+    fn take(&mut self, input: &Input, now: Ts) {
+        loop {
+            let reader = &self.reader;
+            let mut failure = None;
+            let mut past = |source, ts| -> Result<Option<Values>, PastUnavailable> {
+                reader.lookup(source, ts).map_err(|e| {
+                    failure = Some(e);
+                    PastUnavailable
+                })
+            };
+            if self.engine.handle(now, input, &mut past, &mut self.effects).is_ok() {
+                return;
+            }
+            let text = failure.map_or_else(String::new, |e| e.to_string());
+            error!(error = %text, "the store cannot be read; trying again");
+            self.store_fails(text);
+            if !self.pause() {
+                return;
+            }
+        }
+    }
+
+    fn command(&mut self, request: CommandRequest) {
+        let result = self.engine.command(clock::now(), request.command, &mut self.effects);
+        self.received = self.received.max(clock::now());
+        if result.is_ok() {
+            let urgent = std::mem::take(&mut self.effects.urgent);
+            self.rule.arrived(self.now(), false, urgent);
+            self.replies.push((request.reply, result));
+        } else {
+            answer(request.reply, result);
+        }
+    }
+
+    fn tick(&mut self) {
+        let before = self.effects.list.len();
+        self.engine.tick(clock::now(), &mut self.effects);
+        if self.effects.list.len() > before {
+            let urgent = std::mem::take(&mut self.effects.urgent);
+            self.rule.arrived(self.now(), false, urgent);
+        }
+    }
+
+    /// Makes the open batch durable, then tells of it. With `last`, the engine's state is written as well.
+    fn commit(&mut self, last: bool) -> Result<(), Error> {
+        let rows = self.effects.list.iter().filter(|e| matches!(e, Effect::Append(_))).count() as u64;
+        self.rows_since_checkpoint += rows;
+        let due = self.rows_since_checkpoint >= CHECKPOINT_ROWS || self.last_checkpoint.elapsed() >= CHECKPOINT_EVERY;
+        let checkpoint = (last || due) && self.rows_since_checkpoint > 0;
+        if self.effects.list.is_empty() && !checkpoint {
+            self.engine.committed(None);
+            self.after_commit();
+            return Ok(());
+        }
+        let batch = Arc::new(self.batch(checkpoint)?);
+        self.write(&batch)?;
+        self.batch = batch.id;
+        if checkpoint {
+            self.rows_since_checkpoint = 0;
+            self.last_checkpoint = Instant::now();
+        }
+        self.engine.committed(Some(batch.id));
+        self.after_commit();
+        Ok(())
+    }
+
+    fn batch(&mut self, checkpoint: bool) -> Result<Batch, Error> {
+        let id = self.batch + 1;
+        let checkpoint = checkpoint.then(|| stored_checkpoint(&self.engine.checkpoint(id))).transpose()?;
+        let mut batch = Batch { id, received: self.received, checkpoint, ..Batch::default() };
+        for effect in self.effects.list.drain(..) {
+            match effect {
+                Effect::Append(row) => batch.rows.push(row),
+                Effect::Source(s) => batch.sources.push(s),
+                Effect::Identity(i) => batch.identities.push(i),
+                Effect::Event(e) => batch.events.push(EventRecord {
+                    seq: e.seq,
+                    at: e.at,
+                    incident: e.incident.clone(),
+                    code: Cow::Borrowed(e.change.code()),
+                    body: serde_json::to_string(&e)?,
+                }),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Commits until it succeeds. The watchdog is answered meanwhile: the thread and the store live, only the disk does not.
+    fn write(&mut self, batch: &Arc<Batch>) -> Result<(), Error> {
+        loop {
+            match self.writer.commit(batch.clone()) {
+                Ok(_) => {
+                    if self.outputs.store.borrow().failing {
+                        warn!(batch = batch.id, "the store can be written again");
+                    }
+                    let batches = batch.id;
+                    self.outputs.store.send_if_modified(|s| {
+                        let mended = s.failing;
+                        *s = StoreStatus { failing: false, since: if mended { clock::now() } else { s.since }, last_error: None, batches };
+                        mended
+                    });
+                    return Ok(());
+                }
+                Err(e) if e.kind() == CommitErrorKind::Retry => {
+                    if !self.outputs.store.borrow().failing {
+                        error!(batch = batch.id, rows = batch.rows.len(), error = %e, "the store cannot be written: readings wait at the broker until it can");
+                    }
+                    self.store_fails(e.to_string());
+                    if !self.pause() {
+                        return Err(e.into());
+                    }
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    fn store_fails(&self, text: String) {
+        self.outputs.store.send_modify(|s| {
+            if !s.failing {
+                s.failing = true;
+                s.since = clock::now();
+            }
+            s.last_error = Some(text);
+        });
+    }
+
+    /// Waits before the next attempt, answering the watchdog. False if the stop has begun: there will be no next attempt.
+    fn pause(&mut self) -> bool {
+        let inputs = &mut self.inputs;
+        self.runtime.block_on(async {
+            let over = tokio::time::sleep(RETRY);
+            tokio::pin!(over);
+            loop {
+                tokio::select! {
+                    () = &mut over => return true,
+                    Some(ping) = inputs.pings.recv() => answer(ping, ()),
+                    // Gone without a word is a stop as well.
+                    _ = inputs.stop.wait_for(|s| *s) => return false,
+                }
+            }
+        })
+    }
+
+    fn after_commit(&mut self) {
+        self.rule.committed(self.now());
+        let acks = std::mem::take(&mut self.acks);
+        if let Some(sender) = &self.outputs.acks
+            && !sender.committed(acks)
+        {
+            warn!("the MQTT thread is gone; committed messages will come again as duplicates");
+        }
+        for (reply, result) in self.replies.drain(..) {
+            answer(reply, result);
+        }
+        self.snapshot_due = true;
+        self.publish_if_due();
+    }
+
+    fn publish_if_due(&mut self) {
+        if self.snapshot_due && self.effects.list.is_empty() && self.now() - self.last_snapshot >= SNAPSHOT_EVERY {
+            self.publish();
+        }
+    }
+
+    /// Only right when nothing is pending: what others see never shows what is not durable.
+    fn publish(&mut self) {
+        self.last_snapshot = self.now();
+        self.snapshot_due = false;
+        self.outputs.snapshot.send_replace(Arc::new(self.engine.snapshot(clock::now())));
+    }
+}
+
+/// Whoever asked may have left in the meantime; then nobody is told.
+fn answer<T>(to: oneshot::Sender<T>, what: T) {
+    if to.send(what).is_err() {
+        tracing::debug!("the asker is gone");
+    }
+}

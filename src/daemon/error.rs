@@ -1,0 +1,38 @@
+//! Why the daemon did not start, or ended by itself.
+
+use crate::config::CredentialsError;
+use crate::ingest::mqtt::StartError;
+use crate::store::{CommitError, OpenError, ReadError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error("mqtt.ca_file: cannot read {}: {source}", .path.display())]
+    CaFile { path: PathBuf, source: io::Error },
+    #[error("subscription {name:?}: {what}")]
+    Subscription { name: String, what: String },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the stored state cannot be read: {0}")]
+    Read(#[from] ReadError),
+    #[error("stored event {seq} cannot be read ({source}); was it written by a newer heyun?")]
+    Event { seq: u64, source: serde_json::Error },
+    #[error("web.listen: {addr} cannot be bound: {source}; is another heyun running, or another program on this port?")]
+    Bind { addr: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Mqtt(#[from] StartError),
+    #[error("no thread or runtime: {0}")]
+    Thread(io::Error),
+    #[error("the store failed for good: {0}")]
+    Commit(#[from] CommitError),
+    #[error("a part could not be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("{0} ended by itself; see the log above")]
+    Died(&'static str),
+    #[error("stopped at once by a second signal; what was not committed will come again from the broker")]
+    Interrupted,
+}

@@ -1,0 +1,31 @@
+//! What systemd is told. Without it (no `NOTIFY_SOCKET`) every call does nothing.
+
+use sd_notify::NotifyState;
+use std::time::Duration;
+use tracing::warn;
+
+/// The daemon serves: state folded, store writable, HTTP bound.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// The orderly stop has begun.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Engine and store have just answered.
+pub fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// How often [`alive`] must be called; None if nobody watches.
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(states) {
+        warn!(error = %e, "systemd could not be told");
+    }
+}

@@ -1,0 +1,127 @@
+//! The command line from outside: what it prints, where, and with which exit code it ends.
+#![allow(clippy::unwrap_used, reason = "a test that cannot run the program has to stop")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const B15: &str = "tests/data/replay/b15";
+
+fn heyun(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_heyun")).args(args).env_remove("HEYUN_LOG").output().unwrap()
+}
+
+/// Exit code, stdout, stderr.
+fn said(args: &[&str]) -> (i32, String, String) {
+    let out = heyun(args);
+    let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+fn replay(meters: &str, readings: &str, out: &Path) -> (i32, String, String) {
+    said(&["replay", "--meters", meters, "--readings", readings, "--alerts-out", out.to_str().unwrap()])
+}
+
+/// `HEYUN_REGENERATE=1` writes the page anew.
+#[test]
+fn the_reference_page_tells_what_the_program_tells() {
+    let page = heyun::cli::reference();
+    if std::env::var_os("HEYUN_REGENERATE").is_some() {
+        fs::write("docs/cli.md", &page).unwrap();
+    }
+    assert!(fs::read_to_string("docs/cli.md").unwrap_or_default() == page, "docs/cli.md is old: HEYUN_REGENERATE=1 cargo test --test cli");
+}
+
+#[test]
+fn usage_is_64_and_help_is_0() {
+    let (code, out, err) = said(&["--version"]);
+    assert_eq!((code, out.trim(), err.as_str()), (0, concat!("heyun ", env!("CARGO_PKG_VERSION")), ""));
+    assert_eq!(said(&["replay", "--help"]).0, 0);
+    for wrong in [&["flood"][..], &[], &["replay"], &["check", "--config"], &["--log-format", "xml", "check", "--config", "x"]] {
+        let (code, out, err) = said(wrong);
+        assert_eq!((code, out.as_str()), (64, ""), "{wrong:?}: {err}");
+        assert!(!err.is_empty());
+    }
+    let out = Command::new(env!("CARGO_BIN_EXE_heyun"))
+        .args(["check", "--config", "config/minimal.toml"])
+        .env("HEYUN_LOG", "a=b=c")
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(64));
+    assert!(String::from_utf8(out.stderr).unwrap().starts_with("heyun: HEYUN_LOG: \"a=b=c\" is no filter"));
+}
+
+#[test]
+fn check_tells_one_line_or_every_problem() {
+    let (code, out, err) = said(&["check", "--config", "config/minimal.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("config/minimal.toml: ok (") && out.lines().count() == 1, "{out}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("bad.toml");
+    fs::write(&bad, "no_such_key = 1\n[gateway]\nid = \"Not A Slug\"\n").unwrap();
+    let (code, out, err) = said(&["check", "--config", bad.to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (78, ""));
+    assert!(err.contains("bad.toml:1: no_such_key") && err.contains("bad.toml:3: gateway.id") && err.contains("right:"), "{err}");
+
+    let (code, _, err) = said(&["check", "--config", "no/such.toml"]);
+    assert_eq!((code, err.as_str()), (66, "heyun: cannot read the config no/such.toml: No such file or directory (os error 2)\n"));
+    assert_eq!(said(&["check", "--config", "config"]).0, 66, "a directory");
+}
+
+#[test]
+fn replay_ends_with_the_code_of_what_was_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("alerts.csv");
+    let (meters, readings) = (format!("{B15}/meters.csv"), format!("{B15}/readings.csv"));
+
+    let (code, stdout, err) = replay(&meters, &readings, &out);
+    assert_eq!((code, stdout.as_str()), (0, ""));
+    assert!(err.contains("824 rows = 820 stored + 3 duplicate + 1 rejected (conflict 1)"), "{err}");
+    assert!(err.contains("leak_monthly_projection: 1 raised") && err.contains(" rows/s"), "{err}");
+    assert!(!err.contains('\x1b'), "no colours and no bar where there is no terminal: {err:?}");
+
+    for (meters, readings, wanted, says) in [
+        ("no/meters.csv", readings.as_str(), 66, "cannot open no/meters.csv: No such file"),
+        (meters.as_str(), "no/readings.csv", 66, "cannot open no/readings.csv: No such file"),
+        (readings.as_str(), readings.as_str(), 65, "the header has no column `kind`"),
+        (meters.as_str(), meters.as_str(), 65, "the header has no column `ts`"),
+    ] {
+        let (code, _, err) = replay(meters, readings, &out);
+        assert_eq!(code, wanted, "{err}");
+        assert!(err.contains(says), "{err}");
+    }
+    let (code, _, err) = replay(&meters, &readings, Path::new("no/such/directory/a.csv"));
+    assert_eq!(code, 74, "{err}");
+
+    let nonsense = dir.path().join("nonsense.csv");
+    fs::write(&nonsense, "ts,meter,value,unit\nyesterday,B15-BULK,1,L\n").unwrap();
+    let (code, _, err) = replay(&meters, nonsense.to_str().unwrap(), &out);
+    assert_eq!(code, 65);
+    assert!(err.contains("nothing could be read: 1 rows = 0 stored + 0 duplicate + 1 rejected (time_syntax 1)"), "{err}");
+    assert_eq!(fs::read_to_string(&out).unwrap(), "ts,meter,kind\n");
+}
+
+#[test]
+fn machines_get_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("alerts.csv");
+    let (meters, readings) = (format!("{B15}/meters.csv"), format!("{B15}/readings.csv"));
+    let args = ["--log-format", "json", "replay", "--meters", &meters, "--readings", &readings, "--alerts-out", out.to_str().unwrap()];
+    let (code, _, err) = said(&args);
+    assert_eq!(code, 0);
+    let lines: Vec<serde_json::Value> = err.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let last = lines.last().unwrap();
+    assert_eq!((&last["message"], &last["rows"], &last["stored"]), (&"replayed".into(), &824.into(), &820.into()), "{err}");
+
+    let (code, _, err) = said(&["--log-format", "json", "check", "--config", "no/such.toml"]);
+    assert_eq!(code, 66);
+    let line: serde_json::Value = serde_json::from_str(err.trim()).unwrap();
+    assert_eq!(line["exit"], 66);
+}
+
+#[test]
+fn store_stats_needs_a_database() {
+    let (code, _, err) = said(&["store", "stats", "--config", "no/such.toml"]);
+    assert_eq!(code, 66, "{err}");
+}

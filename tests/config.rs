@@ -1,0 +1,287 @@
+//! The config from outside: the shipped files pass, every rule has a file that breaks it, and nothing makes the check panic.
+
+use heyun::config::{self, Config, LoadError, Problem};
+use heyun::domain::topology::{Boundary, PlaceKind, PointKind, Responsible};
+use heyun::domain::units::{Millilitres, MillilitresPerHour};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn good(text: &str) -> Config {
+    config::parse(text).unwrap_or_else(|p| panic!("{}", config::render(Path::new("config"), &p)))
+}
+
+fn problems(path: &Path) -> Vec<Problem> {
+    match config::load(path) {
+        Ok(_) => vec![],
+        Err(LoadError::Problems(p)) => p,
+        Err(e) => panic!("{e}"),
+    }
+}
+
+#[test]
+fn every_shipped_config_passes() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(shipped("")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            let found = problems(&path);
+            assert!(found.is_empty(), "{}", config::render(&path, &found));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "only {seen} files");
+}
+
+/// One file per rule, the message as a snapshot. The name of the file says the rule.
+#[test]
+fn every_rule_has_its_message() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/bad");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 30, "only {} files", files.len());
+    for path in files {
+        let found = problems(&path);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(!found.is_empty(), "{name} has no problem");
+        assert!(found.is_sorted_by_key(|p| (p.line, p.column)), "{name}");
+        insta::assert_snapshot!(name.trim_end_matches(".toml"), config::render(Path::new(name), &found));
+    }
+}
+
+/// Lines of the reference that are left out there: `#key = value`.
+fn left_out(reference: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_setting = |l: &str| l.strip_prefix('#').is_some_and(|l| l.starts_with(|c: char| c.is_ascii_lowercase()) && l.contains(" = "));
+    reference.lines().enumerate().filter(move |(_, l)| is_setting(l))
+}
+
+/// The reference with line `i` put in.
+fn with(reference: &str, i: usize) -> String {
+    reference.lines().enumerate().map(|(j, l)| format!("{}\n", if i == j { &l[1..] } else { l })).collect()
+}
+
+fn keys(value: &toml::Value, path: &str, out: &mut BTreeSet<String>) {
+    match value {
+        toml::Value::Table(t) => {
+            for (k, v) in t {
+                let path = if path.is_empty() { k.clone() } else { format!("{path}.{k}") };
+                out.insert(path.clone());
+                keys(v, &path, out);
+            }
+        }
+        toml::Value::Array(a) => a.iter().for_each(|v| keys(v, &format!("{path}[]"), out)),
+        _ => {}
+    }
+}
+
+/// The reference can't drift: it shows each key that is read, and each key that it shows, also those left out, is read.
+#[test]
+fn the_reference_shows_exactly_the_keys_that_are_read() {
+    let reference = text(&shipped("heyun.toml"));
+    let mut shown = BTreeSet::new();
+    let mut collect = |text: &str| keys(&toml::Value::Table(text.parse().unwrap()), "", &mut shown);
+    collect(&reference);
+    left_out(&reference).for_each(|(i, _)| collect(&with(&reference, i)));
+    let known: BTreeSet<String> = config::known_keys().collect();
+    assert_eq!(known.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new(), "read, but not in heyun.toml");
+    assert_eq!(shown.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new(), "in heyun.toml, but not read");
+}
+
+/// What the reference calls a default is one: written out, it changes nothing.
+#[test]
+fn the_reference_tells_the_true_defaults() {
+    let reference = text(&shipped("heyun.toml"));
+    let plain = format!("{:?}", good(&reference));
+    let mut seen = 0;
+    for (i, line) in left_out(&reference).filter(|(_, l)| l.contains("# default")) {
+        assert_eq!(format!("{:?}", good(&with(&reference, i))), plain, "{line}");
+        seen += 1;
+    }
+    assert!(seen >= 9, "only {seen} defaults");
+}
+
+#[test]
+fn the_reference_is_understood() {
+    let c = good(&text(&shipped("heyun.toml")));
+    let t = &c.topology;
+    assert_eq!((t.gateway.as_str(), t.since.to_string().as_str()), ("guanfang-1", "2010-01-01T00:00:00Z"));
+    let kinds: Vec<PlaceKind> = t.places.iter().map(|p| p.kind).collect();
+    assert!(kinds.is_sorted() && kinds.len() == 6);
+    assert!((0u32..).zip(&t.places).all(|(i, p)| p.parent.is_none_or(|q| q.0 < i)), "parents stand before children");
+
+    let bulk = t.point(t.point_by_key("b15-bulk").unwrap());
+    assert_eq!((bulk.kind, bulk.boundary, bulk.responsible), (PointKind::Bulk, Boundary::Settlement, Responsible::WaterCompany));
+    assert_eq!(bulk.meter.pulse_weight, Millilitres::litres(10));
+    assert_eq!(bulk.meter.rollover_at, Some(Millilitres::tonnes(1_000_000)));
+    assert_eq!(bulk.meter.max_flow, MillilitresPerHour::litres(100_000));
+    assert_eq!(bulk.limits.per_hour, Some(Millilitres::litres(3_000)));
+    assert_eq!(bulk.limits.per_month, Some(Millilitres::tonnes(1_000)));
+    assert_eq!(bulk.price_milliyuan_per_tonne, Some(3_600));
+    let b = bulk.source.as_ref().unwrap();
+    assert_eq!((b.topic.as_str(), b.column), ("meters/b15/state", 0));
+
+    let shop = t.point(t.point_by_key("b15-shop-sub").unwrap());
+    assert_eq!((shop.name.as_str(), shop.parent), ("15号楼商铺", t.point_by_key("b15-bulk")));
+    assert_eq!(shop.source.as_ref().unwrap().topic, "water/shop/main");
+    assert_eq!(shop.limits.per_month, None);
+
+    let by_hand = t.point(t.point_by_key("b15-101-sub").unwrap());
+    assert_eq!((by_hand.source.as_ref(), by_hand.limits.silent_after), (None, None));
+
+    let mqtt = c.mqtt.unwrap();
+    assert_eq!((mqtt.host.as_str(), mqtt.port, mqtt.tls, mqtt.client_id.as_str()), ("127.0.0.1", 1883, false, "heyun-guanfang-1"));
+    for s in &mqtt.subscriptions {
+        assert_eq!(t.feed(s.feed).name, s.name);
+    }
+}
+
+#[test]
+fn the_demo_is_understood() {
+    let c = good(&text(&shipped("demo.toml")));
+    let t = &c.topology;
+    let of = |kind| t.points.iter().filter(|p| p.kind == kind).count();
+    assert_eq!((of(PointKind::Bulk), of(PointKind::Sub), of(PointKind::MakeUp)), (3, 12, 1));
+    let topic = |id| t.point(t.point_by_key(id).unwrap()).source.as_ref().map(|b| b.topic.as_str());
+    assert_eq!((topic("b15-bulk"), topic("h2-bulk")), (Some("meters/b15/state"), Some("water/h2/main")));
+    assert_eq!(c.store.path, Path::new("target/demo/heyun.db"));
+    assert_eq!(c.mqtt.unwrap().port, 18830);
+}
+
+#[test]
+fn the_least_config_has_the_defaults() {
+    let c = good(&text(&shipped("minimal.toml")));
+    let p = &c.topology.points[0];
+    assert_eq!((p.limits.per_hour, p.limits.per_month), (None, Some(Millilitres::tonnes(1_000))));
+    assert_eq!(p.limits.silent_after.map(|d| d.0), Some(86_400_000));
+    assert_eq!((p.boundary, p.responsible, p.price_milliyuan_per_tonne), (Boundary::Settlement, Responsible::Owners, None));
+    assert_eq!((p.meter.pulse_weight, p.meter.rollover_at), (Millilitres::litres(1), None));
+    assert_eq!((c.store.path.to_str(), c.store.linger.0), (Some("/var/lib/heyun/heyun.db"), 5_000));
+    assert_eq!(c.web.listen.to_string(), "127.0.0.1:8480");
+    assert_eq!(p.source.as_ref().unwrap().topic, "water/b15/main");
+}
+
+#[test]
+fn false_switches_a_limit_off() {
+    let all = "limits = { litres_per_hour = false, tonnes_per_month = false, silent_after = false }";
+    let c = good(&text(&shipped("minimal.toml")).replace("at = \"b15\"", &format!("at = \"b15\"\n{all}")));
+    assert_eq!(c.topology.points[0].limits, Default::default());
+}
+
+#[test]
+fn numbers_are_taken_as_they_are_written() {
+    let price = |water: &str| {
+        good(&format!("{}\n[prices]\nwater = {water}", text(&shipped("minimal.toml")))).topology.points[0].price_milliyuan_per_tonne
+    };
+    assert_eq!((price("3.6"), price("\"3.605\""), price("4"), price("1_0.0")), (Some(3_600), Some(3_605), Some(4_000), Some(10_000)));
+}
+
+#[test]
+fn a_hundred_and_fifty_meters_need_no_hundred_and_fifty_blocks() {
+    let line = |i| format!(r#"{{ id = "m{i}", kind = "sub", at = "h{i}", device = "d{i}" }},"#);
+    let home = |i| format!(r#"{{ id = "h{i}", name = "{i}", building = "b" }},"#);
+    let base = |what: &dyn Fn(usize) -> String| (0..150).map(what).collect::<Vec<_>>().join("\n");
+    let text = format!(
+        r#"
+        meters = [ {} ]
+        households = [ {} ]
+        gateway = {{ id = "g", timezone = "Asia/Shanghai" }}
+        compounds = [ {{ id = "c", name = "c" }} ]
+        buildings = [ {{ id = "b", name = "b" }} ]
+        [mqtt]
+        url = "mqtt://localhost"
+        subscriptions = [ {{ name = "s", topic = "tele/+/SENSOR", format = "json", value = "/COUNTER/C1", unit = "pulse" }} ]
+        "#,
+        base(&line),
+        base(&home)
+    );
+    let c = good(&text);
+    assert_eq!(c.topology.points.len(), 150);
+    assert_eq!(c.topology.points[149].source.as_ref().unwrap().topic, "tele/d149/SENSOR");
+}
+
+#[test]
+fn a_file_in_another_encoding_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gbk.toml");
+    std::fs::write(&path, b"[gateway]\nid = \"a\" # \xba\xcd\xd4\xcf\n").unwrap();
+    let found = problems(&path);
+    assert_eq!((found.len(), found[0].line, found[0].column), (1, 2, 12), "{found:?}");
+    assert!(found[0].right.contains("GBK"));
+    assert!(matches!(config::load(&dir.path().join("none.toml")), Err(LoadError::Io { .. })));
+}
+
+#[test]
+fn every_prefix_of_the_reference_is_answered() {
+    let reference = text(&shipped("heyun.toml"));
+    for (i, _) in reference.char_indices().step_by(7) {
+        if let Err(p) = config::parse(&reference[..i]) {
+            assert!(!p.is_empty(), "refused without a reason at {i}");
+        }
+    }
+}
+
+/// The reference with a piece of it replaced by something else that may stand in such a file.
+fn mutilated() -> impl Strategy<Value = String> {
+    let reference = text(&shipped("heyun.toml"));
+    let boundaries: Vec<usize> = reference.char_indices().map(|(i, _)| i).collect();
+    let piece = prop::sample::select(vec![
+        "",
+        "\"",
+        "= ",
+        "\n",
+        "[",
+        "]]",
+        "{",
+        "}",
+        "false",
+        "0",
+        "-1",
+        "1e999",
+        "99999999999999999999",
+        "\"\"",
+        "\"x\"",
+        "nan",
+        "[[meters]]\n",
+        "[mqtt]\n",
+        "#",
+        "0x",
+        "2010-01-01",
+        "\"\"\"",
+        "，",
+        "“",
+        "\u{0}",
+        "a.b.c = 1\n",
+    ]);
+    (prop::sample::select(boundaries), 0usize..30, piece).prop_map(move |(at, len, piece)| {
+        let end = reference[at..].char_indices().nth(len).map_or(reference.len(), |(i, _)| at + i);
+        format!("{}{piece}{}", &reference[..at], &reference[end..])
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_check_panic(text in any::<String>()) {
+        if let Err(p) = config::parse(&text) {
+            prop_assert!(!p.is_empty());
+        }
+    }
+
+    #[test]
+    fn no_slip_in_the_reference_makes_it_panic(text in mutilated()) {
+        if let Err(p) = config::parse(&text) {
+            prop_assert!(!p.is_empty());
+            let lines = text.lines().count().max(1);
+            prop_assert!(p.iter().all(|p| p.line >= 1 && p.line <= lines + 1));
+        }
+    }
+}

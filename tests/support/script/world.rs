@@ -1,0 +1,141 @@
+//! The head of a scenario: what stands where, and when it begins.
+
+use super::words::{Say, Words, glued, span, time};
+use heyun::domain::time::{Ms, Ts};
+use heyun::domain::topology::{
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
+};
+use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity, Unit};
+use jiff::tz::TimeZone;
+
+pub struct World {
+    pub topology: Topology,
+    pub start: Ts,
+    /// How long a batch stays open.
+    pub linger: Ms,
+}
+
+/// One feed for each quantity that a scenario can send.
+const FEEDS: [(&str, Quantity); 3] = [("volume", Quantity::Volume), ("pulses", Quantity::Pulses), ("flow", Quantity::Flow)];
+
+pub fn feed_of(unit: Unit) -> Say<FeedIx> {
+    let at = FEEDS.iter().position(|(_, q)| *q == unit.quantity());
+    at.map(|i| FeedIx(i as u16)).ok_or_else(|| format!("no water meter sends {unit}"))
+}
+
+impl World {
+    pub fn empty() -> World {
+        let feed = |(name, quantity): (&str, _)| Feed { name: name.into(), columns: vec![Column { name: "value".into(), quantity }] };
+        World {
+            topology: Topology {
+                gateway: "g1".into(),
+                tz: TimeZone::UTC,
+                since: Ts("2010-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond()),
+                places: vec![],
+                points: vec![],
+                feeds: FEEDS.map(feed).into(),
+            },
+            start: Ts(0),
+            linger: Ms::seconds(5),
+        }
+    }
+
+    /// Takes a line of the head; false, leaving the words, if it is a step.
+    pub fn line(&mut self, words: &mut Words<'_>) -> Say<bool> {
+        match words.peek() {
+            "zone" | "start" | "linger" | "place" | "meter" => {}
+            _ => return Ok(false),
+        }
+        match words.next("a word")? {
+            "zone" => {
+                let name = words.next("the zone's name")?;
+                self.topology.tz = TimeZone::get(name).map_err(|e| e.to_string())?;
+            }
+            "start" => {
+                let w = words.next("the start")?;
+                self.start = time(w, Ts(0), &self.topology.tz).ok_or_else(|| format!("{w:?} is no time"))?;
+            }
+            "linger" => self.linger = span(words.next("how long")?)?,
+            "place" => self.place(words)?,
+            _ => self.meter(words)?,
+        }
+        words.end()?;
+        Ok(true)
+    }
+
+    fn place(&mut self, words: &mut Words<'_>) -> Say<()> {
+        let key = words.next("the place's key")?.to_owned();
+        let kind = match words.next("the place's kind")? {
+            "community" => PlaceKind::Community,
+            "compound" => PlaceKind::Compound,
+            "building" => PlaceKind::Building,
+            "unit" => PlaceKind::Unit,
+            "household" => PlaceKind::Household,
+            other => return Err(format!("{other:?} is no kind of place")),
+        };
+        let parent = if words.took("in") { Some(self.place_ix(words.next("the place around it")?)?) } else { None };
+        self.topology.places.push(Place { name: key.clone(), key, kind, parent, households: None, residents: None });
+        Ok(())
+    }
+
+    fn place_ix(&self, key: &str) -> Say<PlaceIx> {
+        let at = self.topology.places.iter().position(|p| p.key == key);
+        at.map(|i| PlaceIx(i as u32)).ok_or_else(|| format!("there is no place {key:?}"))
+    }
+
+    fn meter(&mut self, words: &mut Words<'_>) -> Say<()> {
+        let key = words.next("the meter's key")?.to_owned();
+        let (kind, max_flow) = match words.next("the meter's kind")? {
+            "bulk" => (PointKind::Bulk, MillilitresPerHour::litres(100_000)),
+            "sub" => (PointKind::Sub, MillilitresPerHour::litres(5_000)),
+            "makeup" => (PointKind::MakeUp, MillilitresPerHour::litres(5_000)),
+            other => return Err(format!("{other:?} is no kind of meter")),
+        };
+        words.expect("at")?;
+        let place = self.place_ix(words.next("the meter's place")?)?;
+        let mut meter = Meter { serial: None, pulse_weight: Millilitres::litres(1), rollover_at: None, max_flow, mean_flow_over: None };
+        let mut limits = Limits::default();
+        let (mut topic, mut pulses, mut digits) = (None, false, None);
+        while !words.is_empty() {
+            let what = words.next("a word")?;
+            if what == "pulses" {
+                pulses = true;
+                continue;
+            }
+            let w = words.next(what)?;
+            match what {
+                "pulse" => meter.pulse_weight = Millilitres(glued(w, Quantity::Volume)?),
+                "max" => meter.max_flow = MillilitresPerHour(glued(w, Quantity::Flow)?),
+                "digits" => digits = Some(w.parse::<u32>().map_err(|e| e.to_string())?),
+                "serial" => meter.serial = Some(w.into()),
+                "mean" => meter.mean_flow_over = Some(span(w)?),
+                "hourly" => limits.per_hour = Some(Millilitres(glued(w, Quantity::Volume)?)),
+                "monthly" => limits.per_month = Some(Millilitres(glued(w, Quantity::Volume)?)),
+                "silent" => limits.silent_after = Some(span(w)?),
+                "topic" => topic = Some(w.to_owned()),
+                other => return Err(format!("a meter has no {other:?}")),
+            }
+        }
+        meter.rollover_at = digits.map(|n| Millilitres(meter.pulse_weight.0 * 10i64.pow(n)));
+        let feed = FeedIx(match (pulses, meter.mean_flow_over) {
+            (true, _) => 1,
+            (false, Some(_)) => 2,
+            (false, None) => 0,
+        });
+        self.topology.points.push(Point {
+            name: key.clone(),
+            key,
+            kind,
+            place,
+            parent: None,
+            boundary: Boundary::Assessment,
+            responsible: Responsible::Owners,
+            valve: None,
+            meter,
+            source: topic.map(|topic| Binding { topic, feed, column: 0 }),
+            limits,
+            price_milliyuan_per_tonne: None,
+        });
+        Ok(())
+    }
+}
