@@ -338,6 +338,10 @@ mod tests {
         assert_eq!(mark, Mark { ts: Ts(960_000), register: Millilitres::litres(10) });
         let from = Mark { ts: Ts(60_000), register: Millilitres::ZERO };
         assert_eq!(l.step(&mean, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(10), gap: false });
+        // Three hours that nobody told of, then a span of 4 L/h: the made-up register stood still in between.
+        let mark = l.mark(&mean, Value { ts: Ts(10_800_000), ..at(Quantity::Flow, 4_000) });
+        let from = Mark { ts: Ts(10_800_000), register: Millilitres::litres(10) };
+        assert_eq!(l.step(&mean, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(1), gap: false });
     }
 
     #[test]
