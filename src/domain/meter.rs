@@ -131,9 +131,10 @@ impl Ledger {
         self.flow = None;
     }
 
-    /// The register that a value stands for, to be taken by [`Ledger::step`]: pulses are weighed; a mean flow over the span that begins
-    /// at the value's time is known at its end, as a made-up register that rose by that much. What passed in spans that nobody told is
-    /// unknown: the made-up register stands still over them.
+    /// The register that a value stands for, to be taken by [`Ledger::step`]. Pulses are weighed.
+    ///
+    /// A mean flow over the span that begins at the value's time is known at its end: as a register that rose by that much. What passed in
+    /// spans that nobody told is unknown: the made-up register stands still over them.
     pub fn mark(&mut self, meter: &Meter, v: Value) -> Mark {
         match (v.quantity, meter.mean_flow_over) {
             (Quantity::Flow, Some(span)) => {
@@ -337,6 +338,10 @@ mod tests {
         assert_eq!(mark, Mark { ts: Ts(960_000), register: Millilitres::litres(10) });
         let from = Mark { ts: Ts(60_000), register: Millilitres::ZERO };
         assert_eq!(l.step(&mean, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(10), gap: false });
+        // Three hours that nobody told of, then a span of 4 L/h: the made-up register stood still in between.
+        let mark = l.mark(&mean, Value { ts: Ts(10_800_000), ..at(Quantity::Flow, 4_000) });
+        let from = Mark { ts: Ts(10_800_000), register: Millilitres::litres(10) };
+        assert_eq!(l.step(&mean, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(1), gap: false });
     }
 
     #[test]

@@ -183,10 +183,7 @@ pub fn report(e: &Event, topology: &Topology) -> EventReport {
     r
 }
 
-/// An event as the store keeps it, read back.
+/// An event as the store keeps it (whole, in the engine's own words), read back.
 pub fn stored(r: &EventRecord) -> Result<Event, Error> {
-    match serde_json::from_str(&r.body) {
-        Ok(change) => Ok(Event { seq: r.seq, at: r.at, incident: r.incident.clone(), change }),
-        Err(e) => Err(Error::Internal(format!("event {} cannot be read: {e}", r.seq))),
-    }
+    serde_json::from_str(&r.body).map_err(|e| Error::Internal(format!("event {} cannot be read: {e}", r.seq)))
 }

@@ -97,6 +97,8 @@ pub enum Why {
     Late,
     /// Its time lay far ahead of an unsure clock.
     Ahead,
+    /// Its time lies before anything here existed (stored while the clock was unsure).
+    Old,
 }
 
 /// What flowed through a metering point
@@ -122,7 +124,7 @@ pub async fn flow(
     let ix = meters::find(&topology, &snapshot, &id)?;
     let bound = meters::source(&topology, &snapshot, ix);
     let register = bound.as_ref().and_then(|b| Some((b.register?, b.columns.get(b.register?)?.quantity)));
-    let mut account = Account::new(&topology.point(ix).meter, &topology.tz);
+    let mut account = Account::new(&topology.point(ix).meter, &topology.tz, topology.since);
     let mut next = None;
     if let (Some(source), Some((column, quantity))) = (bound.as_ref().and_then(|b| b.source), register) {
         let (before, rows) =
@@ -167,6 +169,8 @@ fn rows_before(reader: &Reader, source: SourceId, from: Ts, column: usize) -> Re
 struct Account<'a> {
     meter: &'a Meter,
     tz: &'a TimeZone,
+    /// Nothing here is older.
+    since: Ts,
     ledger: Ledger,
     intervals: Vec<Interval>,
     ignored: Vec<(Ts, Why)>,
@@ -176,21 +180,23 @@ struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    fn new(meter: &'a Meter, tz: &'a TimeZone) -> Account<'a> {
-        Account { meter, tz, ledger: Ledger::default(), intervals: vec![], ignored: vec![], held: vec![], litres: Millilitres::ZERO }
+    fn new(meter: &'a Meter, tz: &'a TimeZone, since: Ts) -> Account<'a> {
+        Account { meter, tz, since, ledger: Ledger::default(), intervals: vec![], ignored: vec![], held: vec![], litres: Millilitres::ZERO }
     }
 
     /// Takes rows before the span: they teach the ledger, and are not shown.
     fn warm_up(&mut self, rows: &[Row], column: usize, quantity: Quantity) {
-        let mut warm = Account::new(self.meter, self.tz);
+        let mut warm = Account::new(self.meter, self.tz, self.since);
         rows.iter().for_each(|row| warm.row(row, column, quantity));
         self.ledger = warm.ledger;
     }
 
     fn row(&mut self, row: &Row, column: usize, quantity: Quantity) {
         let Some(value) = row.values.get(column) else { return };
-        if row.flags.contains(Flags::AHEAD) {
-            self.ignored.push((row.ts, Why::Ahead));
+        // What no account takes on, this one does not either.
+        let unusable = if row.flags.contains(Flags::AHEAD) { Some(Why::Ahead) } else { (row.ts < self.since).then_some(Why::Old) };
+        if let Some(why) = unusable {
+            self.ignored.push((row.ts, why));
             return;
         }
         let mark = self.ledger.mark(self.meter, Value { quantity, ts: row.ts, value });
@@ -281,7 +287,7 @@ mod tests {
         rows: &[Row],
     ) -> (Vec<(i64, i64, Option<String>, Kind, bool)>, Vec<(i64, Why)>, i64) {
         let tz = TimeZone::UTC;
-        let mut a = Account::new(meter, &tz);
+        let mut a = Account::new(meter, &tz, Ts(0));
         a.warm_up(warm, 0, quantity);
         rows.iter().for_each(|r| a.row(r, 0, quantity));
         let minute = |s: &Stamp| {
@@ -355,21 +361,23 @@ mod tests {
     #[test]
     fn a_mean_flow_is_known_at_the_end_of_its_span() {
         let mean = Meter { mean_flow_over: Some(Ms::minutes(15)), ..meter() };
-        let (i, x, sum) = fold(&mean, Quantity::Flow, &[row(0, 40_000)], &[row(15, 80_000), row(30, 0), row(35, 4_000)]);
+        let (i, x, sum) = fold(&mean, Quantity::Flow, &[row(0, 40_000)], &[row(15, 80_000), row(30, 0), row(35, 4_000), row(90, 8_000)]);
         assert_eq!(
             i,
             [
                 (15, 30, Some("20".into()), Kind::Forward, false),
                 (30, 45, Some("0".into()), Kind::Equal, false),
                 (45, 50, Some("1".into()), Kind::Forward, false),
-            ]
+                (90, 105, Some("2".into()), Kind::Forward, false),
+            ],
+            "of 00:50 to 01:30 nobody told anything"
         );
-        assert_eq!((x, sum), (vec![], 21_000));
+        assert_eq!((x, sum), (vec![], 23_000));
     }
 
     #[test]
-    fn what_lies_ahead_of_an_unsure_clock_makes_no_flow() {
-        let rows = [row(0, 0), Row { flags: Flags::AHEAD, ..row(9_999, 1) }];
-        assert_eq!(fold(&meter(), Quantity::Volume, &[], &rows).1, [(0, Why::First), (9_999, Why::Ahead)]);
+    fn what_an_unsure_clock_put_far_away_makes_no_flow() {
+        let rows = [row(-60, 7), row(0, 0), Row { flags: Flags::AHEAD, ..row(9_999, 1) }];
+        assert_eq!(fold(&meter(), Quantity::Volume, &[], &rows).1, [(-60, Why::Old), (0, Why::First), (9_999, Why::Ahead)]);
     }
 }

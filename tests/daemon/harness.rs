@@ -248,10 +248,6 @@ impl Daemon {
         signal(&self.child, name);
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Waits for the end; the exit status and the whole log.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let end = Instant::now() + PATIENCE;

@@ -146,7 +146,8 @@ impl Core {
                     at: e.at,
                     incident: e.incident.clone(),
                     code: Cow::Borrowed(e.change.code()),
-                    body: serde_json::to_string(&e.change).unwrap(),
+                    // Whole, as the daemon writes it and folds it at boot.
+                    body: serde_json::to_string(&e).unwrap(),
                 }),
             }
         }
