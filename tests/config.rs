@@ -1,4 +1,5 @@
 //! The config from outside: the shipped files pass, every rule has a file that breaks it, and nothing makes the check panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 use heyun::config::{self, Config, LoadError, Problem};
 use heyun::domain::topology::{Boundary, PlaceKind, PointKind, Responsible};

@@ -1,5 +1,7 @@
 //! The store against a model that is obviously right: a sorted map.
 #![cfg(feature = "daemon")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers of the test's own")]
 
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
 use heyun::domain::time::Ts;

@@ -118,7 +118,7 @@ fn topic<'f, 'd>(m: &Table<'_>, feeds: &'f [Draft<'d>]) -> Option<(&'f Draft<'d>
                 // A filter that could not be read might have been the one.
                 (None, None) if feeds.iter().any(|d| d.filter.is_none()) => None,
                 _ => {
-                    let filters: Vec<&str> = feeds.iter().filter_map(|d| d.filter.as_ref()).map(|f| f.as_str()).collect();
+                    let filters: Vec<&str> = feeds.iter().filter_map(|d| d.filter.as_ref()).map(super::topics::Filter::as_str).collect();
                     topic
                         .dangling(format!("no subscription brings {name:?}"), format!("a topic that matches {}", suggest::one_of(&filters)))
                 }
@@ -152,7 +152,7 @@ fn the_only_one_with_devices<'f, 'd>(device: &Field<'_>, feeds: &'f [Draft<'d>])
     if feeds.iter().any(|d| d.filter.is_none()) {
         return None; // it is not known yet whether there is only one
     }
-    let with: Vec<&Draft<'d>> = feeds.iter().filter(|d| d.filter.as_ref().is_some_and(|f| f.has_device())).collect();
+    let with: Vec<&Draft<'d>> = feeds.iter().filter(|d| d.filter.as_ref().is_some_and(super::topics::Filter::has_device)).collect();
     match with.as_slice() {
         [only] => Some(only),
         [] => device

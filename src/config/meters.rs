@@ -222,7 +222,7 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
         name: name?,
         kind: head.kind?,
         place: head.place?,
-        parent: parent.map(|i| PointIx(i as u32)),
+        parent: parent.and_then(|i| u32::try_from(i).ok()).map(PointIx),
         boundary: boundary?,
         responsible: responsible?,
         valve: valve.map_or(Some(None), |v| v.map(Some))?,

@@ -112,7 +112,7 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>) -> Optio
     let (store, web) = (store::store(&root), web::web(&root));
 
     let gateway = gateway?;
-    let feeds = feeds.iter().map(|d| d.feed()).collect::<Option<Vec<_>>>()?;
+    let feeds = feeds.iter().map(subscriptions::Draft::feed).collect::<Option<Vec<_>>>()?;
     let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds };
     Some(Config { topology, mqtt: mqtt.map_or(Some(None), |m| m.map(Some))?, store: store?, web: web? })
 }

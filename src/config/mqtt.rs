@@ -215,10 +215,10 @@ fn ca_file(t: &Table<'_>, url: Option<&Url>) -> Option<Option<PathBuf>> {
 /// What `[[mqtt.subscriptions]]` holds, as far as it can be read.
 pub(super) fn drafts<'d>(t: &Table<'d>) -> Vec<subscriptions::Draft<'d>> {
     let right = "[[mqtt.subscriptions]] with name, topic, format and unit: without one, nothing is heard";
-    if let Some(f) = t.need("subscriptions", right).filter(|f| f.is_empty_list()) {
+    if let Some(f) = t.need("subscriptions", right).filter(super::reader::Field::is_empty_list) {
         f.dangling::<()>("the list is empty", right);
     }
-    subscriptions::drafts(t.tables("subscriptions", &subscriptions::SUBSCRIPTIONS))
+    subscriptions::drafts(&t.tables("subscriptions", &subscriptions::SUBSCRIPTIONS))
 }
 
 #[cfg(test)]

@@ -84,7 +84,9 @@ impl Places {
                 "an id of its own: places of all kinds share one set of ids",
             );
         }
-        self.by_id.insert(id.to_owned(), (PlaceIx(self.list.len() as u32), f.line()));
+        // A file with four thousand million places does not fit into memory.
+        let ix = u32::try_from(self.list.len()).map_or(PlaceIx(u32::MAX), PlaceIx);
+        self.by_id.insert(id.to_owned(), (ix, f.line()));
         Some(id.to_owned())
     }
 

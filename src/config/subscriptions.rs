@@ -88,7 +88,7 @@ impl Draft<'_> {
     }
 }
 
-pub(super) fn drafts<'d>(tables: Vec<Table<'d>>) -> Vec<Draft<'d>> {
+pub(super) fn drafts<'d>(tables: &[Table<'d>]) -> Vec<Draft<'d>> {
     if let Some(t) = tables.get(usize::from(u16::MAX)) {
         t.absent(
             "name",
@@ -97,7 +97,7 @@ pub(super) fn drafts<'d>(tables: Vec<Table<'d>>) -> Vec<Draft<'d>> {
         );
     }
     let mut drafts: Vec<Draft<'d>> = Vec::with_capacity(tables.len());
-    for t in &tables {
+    for t in tables {
         let draft = draft(t, &drafts);
         drafts.push(draft);
     }

@@ -55,7 +55,7 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
     if let Some(e) = bad {
         return Err(e);
     }
-    info!(rows, after_batch = after, last_batch, ms = began.elapsed().as_millis() as u64, "state folded");
+    info!(rows, after_batch = after, last_batch, ms = began.elapsed().as_millis(), "state folded");
     Ok((engine, last_batch))
 }
 

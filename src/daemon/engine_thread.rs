@@ -149,7 +149,7 @@ impl EngineThread {
         loop {
             self.publish_if_due();
             match self.wait() {
-                Woken::Broker(from) => self.from_broker(from)?,
+                Woken::Broker(from) => self.heard(from)?,
                 Woken::Command(c) => self.command(c),
                 Woken::Ping(reply) => {
                     self.writer.ping()?;
@@ -174,7 +174,7 @@ impl EngineThread {
 
     /// Milliseconds since the start, on a clock that only goes forward.
     fn now(&self) -> Ms {
-        Ms(self.started.elapsed().as_millis() as i64)
+        Ms(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
     fn wait(&mut self) -> Woken {
@@ -212,14 +212,14 @@ impl EngineThread {
         Some(Duration::from_millis(u64::try_from(next.0).unwrap_or(0)))
     }
 
-    fn from_broker(&mut self, from: FromBroker) -> Result<(), Error> {
+    fn heard(&mut self, from: FromBroker) -> Result<(), Error> {
         match from {
             FromBroker::Connected => self.engine.connected(clock::now()),
             FromBroker::Disconnected => self.engine.disconnected(),
             FromBroker::Messages(arrivals) => {
                 self.backlog.extend(arrivals);
                 while let Some(arrival) = self.backlog.pop_front() {
-                    self.message(arrival)?;
+                    self.message(&arrival)?;
                 }
             }
         }
@@ -227,7 +227,7 @@ impl EngineThread {
         Ok(())
     }
 
-    fn message(&mut self, arrival: Arrival) -> Result<(), Error> {
+    fn message(&mut self, arrival: &Arrival) -> Result<(), Error> {
         self.take(&arrival.input, arrival.received);
         self.received = self.received.max(arrival.received);
         let urgent = std::mem::take(&mut self.effects.urgent);
@@ -408,11 +408,16 @@ impl EngineThread {
         {
             warn!("the MQTT thread is gone; committed messages will come again as duplicates");
         }
+        self.snapshot_due = true;
+        if self.replies.is_empty() {
+            self.publish_if_due();
+        } else {
+            // Who is told "closed" and then looks must see it closed.
+            self.publish();
+        }
         for (reply, result) in self.replies.drain(..) {
             answer(reply, result);
         }
-        self.snapshot_due = true;
-        self.publish_if_due();
     }
 
     fn publish_if_due(&mut self) {

@@ -93,7 +93,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let web_task = tokio::spawn(async move {
         let until = async move {
             // A dropped sender is a stop as well.
-            web_stop.wait_for(|s| *s).await.ok();
+            drop(web_stop.wait_for(|s| *s).await);
         };
         let result = web::serve(listener, handles, until).await.map_err(|source| Error::Bind { addr: bound, source });
         report(&web_ended, ("web", result));
@@ -103,7 +103,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     info!(
         address = %format!("http://{bound}/"),
         meters = config.topology.points.len(),
-        ms = began.elapsed().as_millis() as u64,
+        ms = began.elapsed().as_millis(),
         "READY"
     );
 

@@ -197,7 +197,7 @@ fn write_events(tx: &Connection, batch: &Batch, mut last: u64) -> Result<u64, Co
 fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<(), CommitError> {
     let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
     order.clear();
-    order.extend(0..batch.rows.len() as u32);
+    order.extend((0..).take(batch.rows.len()));
     order.sort_unstable_by_key(|&i| (batch.rows[i as usize].ts, batch.rows[i as usize].source));
     let mut insert = tx.prepare_cached(INSERT_ROW).map_err(sqlite)?;
     for &pos in order.iter() {

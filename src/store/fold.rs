@@ -44,7 +44,8 @@ impl Group {
     pub(super) fn read(conn: &Connection, after: u64) -> Result<Option<Group>, ReadError> {
         let (commits, range) = commits_after(conn, after)?;
         let (Some(first), Some(last)) = (commits.first(), commits.last()) else { return Ok(None) };
-        let mut rows = Vec::with_capacity(commits.iter().map(|c| c.rows as usize).sum());
+        let expected: u64 = commits.iter().map(|c| c.rows).sum();
+        let mut rows = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
         let batches = (integer(first.batch), integer(last.batch));
         if let Some((min, max)) = range {
             let span = (key::floor(min), key::floor(max + Ms(1)), batches.0, batches.1);

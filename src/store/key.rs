@@ -25,8 +25,8 @@ pub(super) fn floor(ts: Ts) -> i64 {
 }
 
 pub(super) fn split(key: i64) -> (Ts, SourceId) {
-    // The mask leaves 20 bits, a u32 holds them.
-    (Ts(key >> SOURCE_BITS), SourceId((key & SOURCE_MASK) as u32))
+    // The mask leaves 20 bits, so the conversion cannot fail.
+    (Ts(key >> SOURCE_BITS), SourceId(u32::try_from(key & SOURCE_MASK).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Whatever is killed, what was acknowledged is there, once.
 
-use crate::harness::{Broker, Daemon, config, is_root};
+use crate::harness::{Broker, Daemon, config, is_root, open, request, skip, until};
 use crate::publisher::{Message, publish};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SOURCES: usize = 20;
 /// 2026-11-01T00:00:00Z
@@ -56,32 +56,33 @@ fn meters() -> String {
         .collect()
 }
 
-/// HEYUN_KILLS=20 for the long form.
+/// The daemon dies and comes again while the messages go on coming. HEYUN_KILLS=20 for the long form.
 #[test]
 fn killed_under_load_it_loses_nothing_and_stores_nothing_twice() {
     let kills: usize = std::env::var("HEYUN_KILLS").ok().and_then(|k| k.parse().ok()).unwrap_or(4);
-    let n = kills * 3_000 + 2_000;
+    let n = kills * 3_000 + 3_000;
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::start();
     let text = config(broker.port, &folder.path().join("heyun.db"), &meters());
-    let daemon = RefCell::new(Some(Daemon::start(folder.path(), &text)));
-    // Random moments, the same in every run: steps of a linear congruence (Knuth, MMIX).
-    let mut state = 42u64;
-    let mut next_kill = 500usize;
-    publish(broker.port, 2_000, messages(n), |sent| {
-        if sent == next_kill {
-            let victim = daemon.take().unwrap();
-            victim.kill9();
-            *daemon.borrow_mut() = Some(Daemon::start(folder.path(), &text));
+    let mut d = Daemon::start(folder.path(), &text);
+    d.wait_for_line("connected to the broker");
+    let port = broker.port;
+    let sent = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish(port, 2_000, messages(n), |k| sent.store(k, Ordering::Relaxed)));
+        // Random moments, the same in every run: steps of a linear congruence (Knuth, MMIX).
+        let mut state = 42u64;
+        let mut next = 500;
+        for _ in 0..kills {
+            until("the next moment", || sent.load(Ordering::Relaxed) >= next);
+            d.kill9();
+            d = Daemon::start(folder.path(), &text);
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            next_kill += 1_500 + (state >> 33) as usize % 3_000;
+            next += 1_500 + (state >> 33) as usize % 3_000;
         }
     });
-    let mut d = daemon.take().unwrap();
     d.until("everything is stored", |d| stored_rows(d) >= n as i64);
     assert_eq!(stored(&d), expected(n));
-    let commits: i64 = d.database().query_row("SELECT count(*) FROM commits", [], |r| r.get(0)).unwrap();
-    eprintln!("{n} messages, {commits} commits");
     d.stop();
 }
 
@@ -129,7 +130,7 @@ fn a_full_disk_delays_and_loses_nothing() {
     std::fs::create_dir(&disk).unwrap();
     let mount = |args: &[&str]| Command::new("mount").args(args).arg(&disk).status().is_ok_and(|s| s.success());
     if !is_root() || !mount(&["-t", "tmpfs", "-o", "size=3m", "tmpfs"]) {
-        eprintln!("SKIPPED: a small disk can be mounted by root only");
+        skip("a_full_disk_delays_and_loses_nothing", "a small disk can be mounted by root only");
         return;
     }
     let unmount = Unmount(disk.clone());
@@ -141,15 +142,15 @@ fn a_full_disk_delays_and_loses_nothing() {
     let n = 20_000;
     publish(broker.port, 100_000, messages(n), |_| {});
     d.wait_for_line("the store cannot be written");
-    d.until("the API says so", |d| crate::harness::request(d.http, "GET", "/healthz", None).0 == 503);
+    d.until("the API says so", |d| request(d.http, "GET", "/healthz", None).0 == 503);
     std::fs::remove_file(&ballast).unwrap();
     // Enough for the log and the rows of this test.
     assert!(mount(&["-o", "remount,size=64m"]));
     d.wait_for_line("the store can be written again");
     let db = disk.join("heyun.db");
-    let rows = || -> i64 { crate::harness::open(&db).query_row("SELECT coalesce(sum(rows), 0) FROM commits", [], |r| r.get(0)).unwrap() };
+    let rows = || -> i64 { open(&db).query_row("SELECT coalesce(sum(rows), 0) FROM commits", [], |r| r.get(0)).unwrap() };
     d.until("everything is stored", |_| rows() >= n as i64);
-    let distinct: i64 = crate::harness::open(&db).query_row("SELECT count(*) FROM readings", [], |r| r.get(0)).unwrap();
+    let distinct: i64 = open(&db).query_row("SELECT count(*) FROM readings", [], |r| r.get(0)).unwrap();
     assert_eq!(distinct, n as i64);
     d.stop();
     drop(unmount);
@@ -161,7 +162,7 @@ impl Drop for Unmount {
     fn drop(&mut self) {
         // Lazily: in a failed test the daemon may still hold it.
         if !Command::new("umount").arg("-l").arg(&self.0).status().is_ok_and(|s| s.success()) {
-            eprintln!("{} stays mounted", self.0.display());
+            skip("unmounting", &format!("{} stays mounted", self.0.display()));
         }
     }
 }

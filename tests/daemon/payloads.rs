@@ -44,7 +44,7 @@ fn every_message_by_hand_ends_as_the_right_counter_with_words_for_people() {
     let s = heard(&mut d, "meters/b15/state", 2);
     assert_eq!((&s["counts"]["stored"], &s["last_bad"]), (&json!(2), &Value::Null), "{s}");
     let meters = d.get("/api/v1/meters");
-    assert_eq!(meters["meters"][0]["last"]["litres"], json!(1250.5), "{meters}");
+    assert_eq!(meters["meters"][0]["register_litres"], json!(1250.5), "{meters}");
 
     // A plain number, a decimal comma, a unit behind it; no meter is configured for these, and they are kept all the same.
     for (topic, payload, ml) in

@@ -140,10 +140,10 @@ mod tests {
     #[test]
     fn what_no_meter_shows_is_refused() {
         for text in ["1e30", "9223372036854775808", "99999999999999999999999999999999999999999999", "1e999"] {
-            assert_eq!(read(text, Unit::Pulse, ""), Err(Reject::Range { at: "".into(), found: text.into() }), "{text:?}");
+            assert_eq!(read(text, Unit::Pulse, ""), Err(Reject::Range { at: String::new(), found: text.into() }), "{text:?}");
         }
         let long = "9".repeat(60_000);
         let found = "9".repeat(60) + "…";
-        assert_eq!(read(&long, Unit::Litre, ""), Err(Reject::Range { at: "".into(), found }));
+        assert_eq!(read(&long, Unit::Litre, ""), Err(Reject::Range { at: String::new(), found }));
     }
 }

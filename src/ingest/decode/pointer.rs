@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn pointers_are_those_of_rfc_6901() {
-        let cases: &[(&str, &[(&str, Option<usize>)])] = &[
+        type Step = (&'static str, Option<usize>);
+        let cases: &[(&str, &[Step])] = &[
             ("", &[]),
             ("/", &[("", None)]),
             ("/m/total", &[("m", None), ("total", None)]),

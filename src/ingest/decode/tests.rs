@@ -102,9 +102,9 @@ fn a_plain_payload_is_one_number() {
         assert_eq!(content(&plain(CubicMetre), payload), missing(""), "{payload:?}");
     }
     for payload in ["1,234.5", "true", "nan", "{}", "\"5\""] {
-        assert_eq!(content(&plain(One), payload), Err(Reject::Number { at: "".into(), found: payload.into() }), "{payload:?}");
+        assert_eq!(content(&plain(One), payload), Err(Reject::Number { at: String::new(), found: payload.into() }), "{payload:?}");
     }
-    let unit = Reject::Unit { at: "".into(), found: "kWh".into(), expected: Quantity::Volume };
+    let unit = Reject::Unit { at: String::new(), found: "kWh".into(), expected: Quantity::Volume };
     assert_eq!(content(&plain(CubicMetre), "5 kWh"), Err(unit));
     assert_eq!(content(&plain(CubicMetre), b"338.304 m\xb3"), Err(Reject::Utf8 { at: 9 }));
 }

@@ -186,7 +186,7 @@ impl Session<'_> {
         if self.shared.inbox.borrow().is_none() {
             return;
         }
-        let ack = (p.qos != QoS::AtMostOnce).then(|| AckToken { connection: self.connections, packet: p.pkid });
+        let ack = (p.qos != QoS::AtMostOnce).then_some(AckToken { connection: self.connections, packet: p.pkid });
         let (topic, spec) = self.topics.find(&p.topic);
         let input = match spec {
             Some(spec) => match decode::decode(spec, Message { topic, payload: &p.payload, retained: p.retain }, clock) {
