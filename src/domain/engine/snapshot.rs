@@ -1,5 +1,7 @@
 //! What others see of the engine: a value, made after a commit, shared by pointer, never changed.
 
+use super::source::Source;
+use super::{Engine, IdentityKind, SILENT};
 use crate::domain::finding::Mark;
 use crate::domain::incident::Incident;
 use crate::domain::meter::StepCounts;
@@ -70,4 +72,47 @@ pub struct BadPayload {
     pub received: Ts,
     pub reason: Reject,
     pub excerpt: String,
+}
+
+impl Engine {
+    /// What others may see. Make it after a commit: nobody may hear of what is not durable.
+    pub fn snapshot(&self, now: Ts) -> Snapshot {
+        let mut incidents: Vec<_> = self.book.incidents().to_vec();
+        incidents.reverse();
+        Snapshot {
+            at: now,
+            points: self.topology.point_ixs().map(|p| self.point_state(p)).collect(),
+            sources: self.sources.iter().map(|s| self.source_state(s)).collect(),
+            incidents,
+            counts: self.counts.clone(),
+            last_event: self.book.last_event(),
+        }
+    }
+
+    fn point_state(&self, p: PointIx) -> PointState {
+        let memory = &self.points[p.0 as usize];
+        let key = &self.topology.point(p).key;
+        PointState {
+            point: p,
+            id: self.identity(IdentityKind::Point, key).unwrap_or_else(|| key.as_str().into()),
+            last: memory.ledger.last(),
+            flow: memory.ledger.flow(),
+            month: memory.monthly.used(),
+            steps: memory.ledger.steps,
+            silent: self.book.is_open(key, SILENT),
+        }
+    }
+
+    fn source_state(&self, s: &Source) -> SourceState {
+        SourceState {
+            source: s.known.as_ref().map(|k| k.source),
+            topic: s.topic.clone(),
+            feed: s.feed.map(|f| self.topology.feed(f).name.as_str().into()),
+            columns: s.columns.clone(),
+            points: s.readers.iter().map(|(_, p)| *p).collect(),
+            last_ts: s.last.map(|(ts, _)| ts),
+            counts: s.counts.clone(),
+            last_bad: s.last_bad.clone(),
+        }
+    }
 }
