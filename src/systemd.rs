@@ -9,6 +9,11 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
+/// The start takes longer than usual, but goes on: do not give up for so long.
+pub fn still_starting(wait: Duration) {
+    tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(wait.as_micros()).unwrap_or(u32::MAX))]);
+}
+
 /// The orderly stop has begun.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);

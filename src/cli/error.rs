@@ -118,17 +118,19 @@ fn output(kind: ErrorKind) -> Exit {
 fn daemon(e: &daemon::Error) -> Exit {
     match e {
         // What the config points at is not there or not right; starting again will not mend it.
-        daemon::Error::Credentials(_) | daemon::Error::Subscription { .. } => Exit::Config,
+        daemon::Error::Credentials(_) | daemon::Error::Subscription { .. } | daemon::Error::NoCertificate { .. } => Exit::Config,
         daemon::Error::CaFile { source, .. } => input(source.kind()),
         daemon::Error::Open(e) => store_open(e),
         daemon::Error::Read(e) => store_read(e),
         daemon::Error::Event { .. } => Exit::Data,
         daemon::Error::Bind { source, .. } => output(source.kind()),
-        daemon::Error::Commit(_) => Exit::Io,
+        daemon::Error::Commit(_) | daemon::Error::Uncommitted(_) | daemon::Error::Unread(_) => Exit::Io,
+        daemon::Error::Web(e) => output(e.kind()),
         daemon::Error::Mqtt(_)
         | daemon::Error::Thread(_)
         | daemon::Error::Json(_)
         | daemon::Error::Died(_)
+        | daemon::Error::Slow(_)
         | daemon::Error::Interrupted => Exit::Internal,
     }
 }

@@ -5,6 +5,7 @@ use crate::domain::engine::{CHECKPOINT_FORM, Checkpoint, Engine};
 use crate::domain::incident::Event;
 use crate::domain::topology::Topology;
 use crate::store::{self, FoldItem, Reader};
+use crate::systemd;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -23,7 +24,7 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
     let (sources, identities) = (reader.sources()?, reader.identities()?);
     let head = reader.last_batch()?;
     let last_batch = head.map_or(0, |h| h.batch);
-    let checkpoint = reader.checkpoint()?.and_then(|c| read_checkpoint(&c.checkpoint));
+    let checkpoint = newest_checkpoint(reader)?;
     let after = checkpoint.as_ref().map_or(0, |c| c.batch);
     if after == 0 && last_batch > 0 {
         info!(batches = last_batch, "no checkpoint: folding everything that is stored");
@@ -38,6 +39,7 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
                 rows += 1;
                 if rows.is_multiple_of(65_536) && said.elapsed() > PROGRESS {
                     said = Instant::now();
+                    systemd::still_starting(10 * PROGRESS);
                     info!(rows, of_at_most = total, "folding");
                 }
             }
@@ -57,6 +59,18 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
     }
     info!(rows, after_batch = after, last_batch, ms = began.elapsed().as_millis(), "state folded");
     Ok((engine, last_batch))
+}
+
+/// The newest that can be read; the store keeps two.
+fn newest_checkpoint(reader: &Reader) -> Result<Option<Checkpoint>, Error> {
+    let mut stored = reader.checkpoint()?;
+    while let Some(c) = stored {
+        if let Some(good) = read_checkpoint(&c.checkpoint) {
+            return Ok(Some(good));
+        }
+        stored = reader.checkpoint_before(c.batch)?;
+    }
+    Ok(None)
 }
 
 /// None if it is of another form or damaged: the rows tell the same, only slower.

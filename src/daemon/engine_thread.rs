@@ -15,7 +15,6 @@ use crate::ingest::mqtt::{AckSender, AckToken, Arrival, FromBroker};
 use crate::store::{Batch, CommitErrorKind, EventRecord, Reader, Writer};
 use crate::web::CommandRequest;
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -87,10 +86,8 @@ pub struct EngineThread {
     replies: Vec<(Reply, Result<Arc<Incident>, CommandError>)>,
     /// Newest committed batch.
     batch: u64,
-    /// Newest moment at which a message of the open batch was received.
-    received: Ts,
-    /// Taken from the inbox, not yet handled.
-    backlog: VecDeque<Arrival>,
+    /// When the newest message of the open batch was received; None: there is none.
+    received: Option<Ts>,
     rows_since_checkpoint: u64,
     /// None before the first: what the config changed at this start stands in checkpoints alone, so one is written at once.
     last_checkpoint: Option<Instant>,
@@ -133,8 +130,7 @@ impl EngineThread {
             acks: vec![],
             replies: vec![],
             batch,
-            received: clock::now(),
-            backlog: VecDeque::new(),
+            received: None,
             rows_since_checkpoint: 0,
             last_checkpoint: None,
             last_snapshot: Ms(i64::MIN / 2),
@@ -217,9 +213,8 @@ impl EngineThread {
             FromBroker::Connected => self.engine.connected(clock::now()),
             FromBroker::Disconnected => self.engine.disconnected(),
             FromBroker::Messages(arrivals) => {
-                self.backlog.extend(arrivals);
-                while let Some(arrival) = self.backlog.pop_front() {
-                    self.message(&arrival)?;
+                for arrival in &arrivals {
+                    self.message(arrival)?;
                 }
             }
         }
@@ -228,8 +223,8 @@ impl EngineThread {
     }
 
     fn message(&mut self, arrival: &Arrival) -> Result<(), Error> {
-        self.take(&arrival.input, arrival.received);
-        self.received = self.received.max(arrival.received);
+        self.take(&arrival.input, arrival.received)?;
+        self.received = self.received.max(Some(arrival.received));
         let urgent = std::mem::take(&mut self.effects.urgent);
         self.rule.arrived(self.now(), arrival.ack.is_some(), urgent);
         self.acks.extend(arrival.ack);
@@ -239,8 +234,9 @@ impl EngineThread {
         Ok(())
     }
 
-    /// Hands one message to the engine. While the past cannot be read, it waits: nothing may be taken for new that is not.
-    fn take(&mut self, input: &Input, now: Ts) {
+    /// Hands one message to the engine. While the past cannot be read, it waits: nothing may be taken for new that is not. An error if
+    /// the stop comes meanwhile: then this message and all that follow must come again.
+    fn take(&mut self, input: &Input, now: Ts) -> Result<(), Error> {
         loop {
             let reader = &self.reader;
             let mut failure = None;
@@ -251,20 +247,24 @@ impl EngineThread {
                 })
             };
             if self.engine.handle(now, input, &mut past, &mut self.effects).is_ok() {
-                return;
+                return Ok(());
             }
-            let text = failure.map_or_else(String::new, |e| e.to_string());
-            error!(error = %text, "the store cannot be read; trying again");
-            self.store_fails(text);
+            // The engine gives up only when this closure told it to.
+            let Some(failure) = failure else { return Err(Error::Died("the engine")) };
+            if !self.outputs.store.borrow().failing {
+                error!(error = %failure, "the store cannot be read: readings wait at the broker until it can");
+            }
+            self.store_fails(failure.to_string());
             if !self.pause() {
-                return;
+                return Err(Error::Unread(failure));
             }
         }
     }
 
     fn command(&mut self, request: CommandRequest) {
-        let result = self.engine.command(clock::now(), request.command, &mut self.effects);
-        self.received = self.received.max(clock::now());
+        let now = clock::now();
+        let result = self.engine.command(now, request.command, &mut self.effects);
+        self.received = self.received.max(Some(now));
         if result.is_ok() {
             let urgent = std::mem::take(&mut self.effects.urgent);
             self.rule.arrived(self.now(), false, urgent);
@@ -320,7 +320,8 @@ impl EngineThread {
     fn batch(&mut self, checkpoint: bool) -> Result<Batch, Error> {
         let id = self.batch + 1;
         let checkpoint = checkpoint.then(|| stored_checkpoint(&self.engine.checkpoint(id))).transpose()?;
-        let mut batch = Batch { id, received: self.received, checkpoint, ..Batch::default() };
+        let received = self.received.take().unwrap_or_else(clock::now);
+        let mut batch = Batch { id, received, checkpoint, ..Batch::default() };
         for effect in self.effects.list.drain(..) {
             match effect {
                 Effect::Append(row) => batch.rows.push(row),
@@ -354,7 +355,7 @@ impl EngineThread {
                         if mended {
                             s.since = clock::now();
                         }
-                        mended
+                        mended || s.committed == 1
                     });
                     return Ok(());
                 }
@@ -364,7 +365,7 @@ impl EngineThread {
                     }
                     self.store_fails(e.to_string());
                     if !self.pause() {
-                        return Err(e.into());
+                        return Err(Error::Uncommitted(e));
                     }
                 }
                 Err(e) => return Err(e.into()),

@@ -13,6 +13,8 @@ pub enum Error {
     Credentials(#[from] CredentialsError),
     #[error("mqtt.ca_file: cannot read {}: {source}", .path.display())]
     CaFile { path: PathBuf, source: io::Error },
+    #[error("mqtt.ca_file: {} holds no certificate: a PEM file with BEGIN CERTIFICATE would be right", .path.display())]
+    NoCertificate { path: PathBuf },
     #[error("subscription {name:?}: {what}")]
     Subscription { name: String, what: String },
     #[error(transparent)]
@@ -29,10 +31,18 @@ pub enum Error {
     Thread(io::Error),
     #[error("the store failed for good: {0}")]
     Commit(#[from] CommitError),
+    #[error("the stop came while the store could not be written ({0}); what was not stored comes again from the broker")]
+    Uncommitted(CommitError),
+    #[error("the stop came while the store could not be read ({0}); what was not stored comes again from the broker")]
+    Unread(ReadError),
+    #[error("web: {0}")]
+    Web(io::Error),
     #[error("a part could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("{0} ended by itself; see the log above")]
     Died(&'static str),
+    #[error("the stop took longer than {0} s; what was not stored comes again from the broker")]
+    Slow(u64),
     #[error("stopped at once by a second signal; what was not committed will come again from the broker")]
     Interrupted,
 }

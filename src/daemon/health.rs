@@ -20,7 +20,7 @@ pub struct Parts {
     pub store: watch::Receiver<StoreStatus>,
 }
 
-/// Follows the parts until the engine is gone. Everything that is asked for stands when this is called, so the process is ready.
+/// Follows the parts until the engine is gone.
 pub fn watch(mut parts: Parts) -> watch::Receiver<Arc<Health>> {
     let (tx, rx) = watch::channel(Arc::new(view(&parts)));
     tokio::spawn(async move {
@@ -50,7 +50,8 @@ fn view(parts: &Parts) -> Health {
     let broker = parts.broker.as_ref().map(|b| b.borrow().clone());
     Health {
         started_at: parts.started_at,
-        ready: true,
+        // The first commit proves that the store can be written; everything else stood before.
+        ready: store.committed > 0,
         clock_sure: clock::now_and_sure().1,
         broker: broker.map_or_else(|| no_broker(parts.started_at), |s| broker_view(&s)),
         store: StoreHealth {

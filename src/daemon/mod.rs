@@ -21,10 +21,9 @@ use crate::{store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 /// Commands of people that wait for the engine. Full: the API's answer waits.
 const COMMANDS: usize = 16;
@@ -51,25 +50,36 @@ type Ended = (&'static str, Result<(), Error>);
 
 async fn serve(config: &Config) -> Result<(), Error> {
     let began = Instant::now();
-    // A signal that comes while the state is folded must stop the process in order as well.
     let mut signals = Signals::new()?;
     let topology = Arc::new(config.topology.clone());
     let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
     let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
-    let (mut engine, last_batch) = boot::fold(topology.clone(), &reader)?;
+    // A fold may take seconds: a signal that comes meanwhile ends the process, for nothing has happened yet.
+    let folding = tokio::task::spawn_blocking({
+        let (topology, reader) = (topology.clone(), reader.clone());
+        move || boot::fold(topology, &reader)
+    });
+    let (mut engine, last_batch) = tokio::select! {
+        folded = folding => folded.map_err(|_| Error::Died("the fold"))??,
+        name = signals.next() => {
+            info!(signal = name, "stopped before it was ready");
+            return Ok(());
+        }
+    };
     let mut effects = Effects::default();
     engine.boot(clock::now(), last_batch, &mut effects);
     let addr = config.web.listen;
-    let listener = TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })?;
+    let listener = web::Settings { listen: addr }.bind().await.map_err(|source| Error::Bind { addr, source })?;
     let bound = listener.local_addr().map_err(|source| Error::Bind { addr, source })?;
 
     let (ended_tx, mut ended) = mpsc::channel::<Ended>(4);
     let (stop_tx, stop) = watch::channel(false);
+    let (web_stop_tx, mut web_stop) = watch::channel(false);
     let (broker_tx, broker) = mpsc::channel::<FromBroker>(INBOX_CHUNKS);
     let (commands_tx, commands) = mpsc::channel(COMMANDS);
     let (pings_tx, pings) = mpsc::channel(1);
     let (snapshot_tx, snapshot) = watch::channel(Arc::new(engine.snapshot(clock::now())));
-    let (store_tx, store_status) = watch::channel(StoreStatus::new(clock::now()));
+    let (store_tx, mut store_status) = watch::channel(StoreStatus::new(clock::now()));
 
     let mut broker_tx = Some(broker_tx);
     let (mut acks, mut broker_status, mut mqtt_thread) = (None, None, None);
@@ -81,71 +91,85 @@ async fn serve(config: &Config) -> Result<(), Error> {
         // The thread's own sender is the only one left: when it stops taking messages, the engine sees the end.
         broker_tx = None;
     }
-    let inputs = Inputs { broker, commands, pings, stop: stop.clone() };
+    let inputs = Inputs { broker, commands, pings, stop };
     let outputs = Outputs { acks, snapshot: snapshot_tx, store: store_tx };
     let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
-    let engine_thread = spawn_engine(engine, ended_tx.clone())?;
+    let engine_thread = spawn_engine(engine, ended_tx)?;
 
-    let health = health::watch(health::Parts { started_at: clock::now(), broker: broker_status, store: store_status });
-    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health };
-    let mut web_stop = stop.clone();
-    let web_ended = ended_tx.clone();
-    let web_task = tokio::spawn(async move {
-        let until = async move {
-            // A dropped sender is a stop as well.
-            drop(web_stop.wait_for(|s| *s).await);
-        };
-        let result = web::serve(listener, handles, until).await.map_err(|source| Error::Bind { addr: bound, source });
-        report(&web_ended, ("web", result));
-    });
-    let watchdog = tokio::spawn(feed_watchdog(pings_tx));
-    systemd::ready();
-    info!(
-        address = %format!("http://{bound}/"),
-        meters = config.topology.points.len(),
-        ms = began.elapsed().as_millis(),
-        "READY"
-    );
+    let parts = health::Parts { started_at: clock::now(), broker: broker_status, store: store_status.clone() };
+    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health::watch(parts) };
+    let mut web_task = tokio::spawn(web::serve(listener, handles, async move {
+        // A dropped sender is a stop as well.
+        drop(web_stop.wait_for(|s| *s).await);
+    }));
 
-    let first_end = tokio::select! {
-        name = signals.next() => { info!(signal = name, "stopping"); None }
-        e = ended.recv() => e,
+    let mut watchdog = None;
+    let mut ready = false;
+    let first_end = loop {
+        tokio::select! {
+            first = store_status.wait_for(|s| s.committed > 0), if !ready => {
+                ready = true;
+                // An error means that the engine is gone, which the next turn tells.
+                if first.is_ok() {
+                    systemd::ready();
+                    watchdog = Some(tokio::spawn(feed_watchdog(pings_tx.clone())));
+                    let meters = config.topology.points.len();
+                    info!(address = %format!("http://{bound}/"), meters, ms = began.elapsed().as_millis(), "READY");
+                }
+            }
+            name = signals.next() => { info!(signal = name, "stopping"); break None; }
+            e = ended.recv() => break e,
+            web = &mut web_task => break Some(("web", web_end(web))),
+        }
     };
     systemd::stopping();
     if let Some((name, Ok(()))) = &first_end {
         error!(part = name, "a part ended by itself; stopping");
     }
-    // The order: ingest closes, the engine drains, the store commits, the web ends.
-    if let Some(t) = &mqtt_thread {
-        t.stop_taking();
-    }
-    drop(broker_tx);
-    stop_tx.send_replace(true);
+    let web_is_over = web_task.is_finished();
+    // The order: ingest closes, the engine drains, the store commits, the last acknowledgements leave, the web ends.
     let orderly = async {
-        let engine_ok = join(engine_thread).await;
-        let mqtt_ok = match mqtt_thread {
-            Some(t) => tokio::task::spawn_blocking(move || t.join()).await.unwrap_or(false),
-            None => true,
-        };
-        let web_ok = web_task.await.is_ok();
-        (engine_ok, mqtt_ok, web_ok)
+        if let Some(t) = &mqtt_thread {
+            t.stop_taking();
+        }
+        drop(broker_tx);
+        stop_tx.send_replace(true);
+        joined("engine", move || engine_thread.join().is_ok()).await?;
+        if let Some(t) = mqtt_thread {
+            joined("mqtt", move || t.join()).await?;
+        }
+        web_stop_tx.send_replace(true);
+        if web_is_over { Ok(()) } else { web_end(web_task.await) }
     };
     let finished = tokio::select! {
-        f = tokio::time::timeout(STOP_LIMIT, orderly) => f,
+        f = tokio::time::timeout(STOP_LIMIT, orderly) => f.unwrap_or(Err(Error::Slow(STOP_LIMIT.as_secs()))),
         _ = signals.next() => return Err(Error::Interrupted),
     };
-    watchdog.abort();
-    match finished {
-        Ok((true, true, true)) => info!("stopped"),
-        Ok((engine, mqtt, web)) => error!(engine, mqtt, web, "a part panicked; see the log above"),
-        Err(_) => warn!("the stop took longer than {} s; what was not committed will come again from the broker", STOP_LIMIT.as_secs()),
+    if let Some(w) = watchdog {
+        w.abort();
     }
+    if finished.is_ok() {
+        info!("stopped");
+    }
+    // The first cause counts; after a signal, whatever went wrong while stopping.
     match first_end {
         Some((_, Err(e))) => Err(e),
         Some((name, Ok(()))) => Err(Error::Died(name)),
-        // A part may still have failed while stopping.
-        None => std::iter::from_fn(|| ended.try_recv().ok()).find_map(|(_, r)| r.err()).map_or(Ok(()), Err),
+        None => std::iter::from_fn(|| ended.try_recv().ok()).find_map(|(_, r)| r.err()).map_or(finished, Err),
     }
+}
+
+/// Waits for a thread; an error if it panicked.
+async fn joined(name: &'static str, join: impl FnOnce() -> bool + Send + 'static) -> Result<(), Error> {
+    match tokio::task::spawn_blocking(join).await {
+        Ok(true) => Ok(()),
+        _ => Err(Error::Died(name)),
+    }
+}
+
+/// How the web's task ended, also by a panic.
+fn web_end(end: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), Error> {
+    end.map_err(|_| Error::Died("web"))?.map_err(Error::Web)
 }
 
 /// Tells how a part ended. Nobody listens any more once the first end was told; the log has the rest.
@@ -174,11 +198,6 @@ fn spawn_engine(engine: EngineThread, ended: mpsc::Sender<Ended>) -> Result<std:
         report(&witness.0, ("engine", result));
     };
     std::thread::Builder::new().name("engine".into()).spawn(body).map_err(Error::Thread)
-}
-
-/// False if the thread panicked.
-async fn join(thread: std::thread::JoinHandle<()>) -> bool {
-    tokio::task::spawn_blocking(move || thread.join().is_ok()).await.unwrap_or(false)
 }
 
 /// Tells systemd that the process lives, as long as engine and store answer.

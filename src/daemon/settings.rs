@@ -5,12 +5,15 @@ use super::error::Error;
 use crate::config::{Config, Format, Mqtt, Subscription};
 use crate::ingest::decode::{self, Pointer};
 use crate::ingest::mqtt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::path::Path;
 
 /// What the MQTT thread is told. Reads the password and the certificate.
 pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
     let credentials = m.credentials(&|name| std::env::var(name).ok())?;
     let ca = match &m.ca_file {
-        Some(path) => Some(std::fs::read(path).map_err(|source| Error::CaFile { path: path.clone(), source })?),
+        Some(path) => Some(certificates(path)?),
         None => None,
     };
     Ok(mqtt::Settings {
@@ -23,6 +26,15 @@ pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
         since: config.topology.since,
         clock: clock::now_and_sure,
     })
+}
+
+/// The file's bytes, if there is a certificate in them: otherwise every connection would fail, and look like a broker that is away.
+fn certificates(path: &Path) -> Result<Vec<u8>, Error> {
+    let pem = std::fs::read(path).map_err(|source| Error::CaFile { path: path.to_owned(), source })?;
+    match CertificateDer::pem_slice_iter(&pem).next() {
+        Some(Ok(_)) => Ok(pem),
+        _ => Err(Error::NoCertificate { path: path.to_owned() }),
+    }
 }
 
 fn subscription(config: &Config, s: &Subscription) -> Result<mqtt::Subscription, Error> {

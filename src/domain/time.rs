@@ -17,6 +17,13 @@ pub struct Ts(pub i64);
 #[serde(transparent)]
 pub struct Ms(pub i64);
 
+impl Ts {
+    /// 1900-01-01: no time stamp of a meter lies before it, whatever the clocks say.
+    pub const EARLIEST: Ts = Ts(-2_208_988_800_000);
+    /// 2100-01-01: none lies behind it. Between the two, every part of the gateway can hold every instant.
+    pub const LATEST: Ts = Ts(4_102_444_800_000);
+}
+
 impl Ms {
     pub const ZERO: Ms = Ms(0);
     pub const fn seconds(n: i64) -> Ms {
@@ -129,6 +136,11 @@ mod tests {
         assert_eq!(Month::of(last + Ms(1), &tz), Month { year: 2026, month: 11 });
         assert_eq!(Month { year: 2026, month: 10 }.end(&tz), last + Ms(1));
         assert_eq!(Month { year: 2026, month: 12 }.end(&tz).to_string(), "2026-12-31T16:00:00Z");
+    }
+
+    #[test]
+    fn the_ends_of_time_are_where_they_say() {
+        assert_eq!((Ts::EARLIEST.to_string(), Ts::LATEST.to_string()), ("1900-01-01T00:00:00Z".into(), "2100-01-01T00:00:00Z".into()));
     }
 
     #[test]

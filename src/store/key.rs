@@ -47,6 +47,13 @@ mod tests {
     }
 
     #[test]
+    fn every_instant_that_the_decoder_lets_in_has_a_key() {
+        for ts in [Ts::EARLIEST, Ts::LATEST] {
+            assert!(key(ts, SourceId(1_048_575)).is_some());
+        }
+    }
+
+    #[test]
     fn what_a_key_cannot_hold_is_none() {
         assert_eq!(key(Ts(TS_LIMIT), SourceId(0)), None);
         assert_eq!(key(Ts(-TS_LIMIT - 1), SourceId(0)), None);

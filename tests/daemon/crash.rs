@@ -65,7 +65,6 @@ fn killed_under_load_it_loses_nothing_and_stores_nothing_twice() {
     let broker = Broker::start();
     let text = config(broker.port, &folder.path().join("heyun.db"), &meters());
     let mut d = Daemon::start(folder.path(), &text);
-    d.wait_for_line("connected to the broker");
     let port = broker.port;
     let sent = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -76,7 +75,7 @@ fn killed_under_load_it_loses_nothing_and_stores_nothing_twice() {
         for _ in 0..kills {
             until("the next moment", || sent.load(Ordering::Relaxed) >= next);
             d.kill9();
-            d = Daemon::start(folder.path(), &text);
+            d = Daemon::start_alone(folder.path(), &text);
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             next += 1_500 + (state >> 33) as usize % 3_000;
         }
@@ -92,9 +91,7 @@ fn a_broker_that_is_stopped_loses_nothing_and_one_that_is_killed_only_what_it_ha
     let mut broker = Broker::start();
     let text = config(broker.port, &folder.path().join("heyun.db"), &meters());
     // The daemon makes its session and goes: from now on the broker keeps what comes.
-    let mut d = Daemon::start(folder.path(), &text);
-    d.wait_for_line("connected to the broker");
-    d.until("the subscription stands", |d| d.get("/healthz")["broker"]["state"] == "connected");
+    let d = Daemon::start(folder.path(), &text);
     d.stop();
     let all = messages(3_000);
     let (kept, rest) = all.split_at(2_000);

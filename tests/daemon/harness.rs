@@ -185,8 +185,15 @@ unit = "m3"
 }
 
 impl Daemon {
-    /// Starts it in `folder` with this config and waits for READY.
+    /// Starts it in `folder` with this config and waits until it is ready and hears the broker.
     pub fn start(folder: &Path, config: &str) -> Daemon {
+        let mut d = Daemon::start_alone(folder, config);
+        d.wait_for_line(" subscribed");
+        d
+    }
+
+    /// Starts it and waits until it is ready; the broker may be away.
+    pub fn start_alone(folder: &Path, config: &str) -> Daemon {
         let mut d = Daemon::spawn(folder, config, &[]);
         d.http = d.wait_for_ready();
         d

@@ -7,3 +7,4 @@ mod lifecycle;
 mod payloads;
 mod publisher;
 mod tls;
+mod unruly;

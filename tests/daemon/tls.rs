@@ -36,21 +36,22 @@ fn it_speaks_tls_with_a_password_from_a_file_and_trusts_only_the_named_authority
             ),
         )
     };
-    let mut d = Daemon::start(folder.path(), &with("ca.pem", "password"));
-    d.wait_for_line("connected to the broker");
+    let d = Daemon::start(folder.path(), &with("ca.pem", "password"));
     d.stop();
 
-    let mut d = Daemon::start(folder.path(), &with("other.pem", "password"));
+    let mut d = Daemon::start_alone(folder.path(), &with("other.pem", "password"));
     let line = d.wait_for_line("no broker; trying again");
     assert!(line.contains("certificate") || line.contains("UnknownIssuer"), "{line}");
     d.stop();
 
     std::fs::write(path("wrong"), "guess").unwrap();
-    let mut d = Daemon::start(folder.path(), &with("ca.pem", "wrong"));
+    let mut d = Daemon::start_alone(folder.path(), &with("ca.pem", "wrong"));
     let line = d.wait_for_line("no broker; trying again");
     assert!(line.contains("check user name, password"), "{line}");
     assert!(!d.log().contains("guess"), "a password in the log");
     d.stop();
+    let (status, log) = Daemon::spawn(folder.path(), &with("password", "password"), &[]).wait();
+    assert_eq!(status.code(), Some(78), "a file without a certificate: {log}");
     broker.stop();
 }
 

@@ -20,8 +20,9 @@ mod tests;
 
 pub use pointer::{Pointer, PointerError};
 
+use crate::domain::engine::AHEAD;
 use crate::domain::reading::{Reading, Refused, Reject, Values, excerpt};
-use crate::domain::time::{Ms, Ts};
+use crate::domain::time::Ts;
 use crate::domain::topology::FeedIx;
 use crate::domain::units::Unit;
 use jiff::tz::TimeZone;
@@ -29,9 +30,6 @@ use std::sync::Arc;
 
 /// The largest payload that is taken: far above any meter's, far below what could hurt.
 pub const PAYLOAD_LIMIT: usize = 64 * 1024;
-
-/// How far a stamp may lie ahead of a synchronised clock.
-pub const AHEAD: Ms = Ms::minutes(10);
 
 /// How the messages of one subscription are read.
 #[derive(Clone, Debug)]
@@ -108,9 +106,10 @@ fn content(spec: &Spec, payload: &[u8], retained: bool, clock: Clock) -> Result<
 }
 
 fn in_window(ts: Ts, clock: Clock) -> Result<Ts, Reject> {
-    if ts < clock.since {
-        Err(Reject::TimeOld { ts, since: clock.since })
-    } else if clock.sure && ts > clock.now + AHEAD {
+    let since = clock.since.max(Ts::EARLIEST);
+    if ts < since {
+        Err(Reject::TimeOld { ts, since })
+    } else if (clock.sure && ts > clock.now + AHEAD) || ts > Ts::LATEST {
         Err(Reject::TimeAhead { ts, now: clock.now })
     } else {
         Ok(ts)

@@ -1,6 +1,7 @@
 //! Whole messages: the payloads of the field, and what each rule refuses.
 
 use super::*;
+use crate::domain::time::Ms;
 use crate::domain::units::Quantity;
 use Unit::*;
 
@@ -212,6 +213,9 @@ fn an_unsure_clock_judges_only_the_past() {
     let unsure = Clock { now: Ts(0), sure: false, ..CLOCK };
     let ahead = decode(&s, message(br#"{"v":1,"t":"2026-11-24T03:04:05Z"}"#), unsure);
     assert_eq!(ahead.map(|r| (r.ts, r.received, r.clock_sure)), Ok((Some(NOW), Ts(0), false)));
+    // But not beyond what the store can hold: a device must not be able to stop the gateway.
+    let absurd = decode(&s, message(br#"{"v":1,"t":"9999-12-31T23:59:59Z"}"#), unsure).map_err(|e| e.reason.code());
+    assert_eq!(absurd, Err("time_ahead"));
     let old = decode(&s, message(br#"{"v":1,"t":"2009-12-31T23:59:59Z"}"#), unsure);
     assert_eq!(old.map_err(|e| e.reason), Err(Reject::TimeOld { ts: Ts(1_262_303_999_000), since: CLOCK.since }));
 }

@@ -1,18 +1,17 @@
 //! Messages from the broker, and acknowledgements back to it once what they carried is durable.
 //!
-//! One thread with a runtime of its own, so that nothing else can keep the connection waiting. In it two loops share a little
-//! state: [`session`] polls the client and decodes, [`acks`] takes what was committed. On one thread they cannot interleave
-//! inside a step, which is what makes the acknowledgements safe: a packet id belongs to one connection, and an id of a lost
-//! connection, sent on the next, could acknowledge a message that nobody has stored.
+//! One thread with a runtime of its own, so that nothing else can keep the connection waiting. In it two loops ([`session`]) share
+//! a little state ([`delivery`]): one polls the client and decodes, the other takes what was committed. On one thread they cannot
+//! interleave inside a step, which is what makes the acknowledgements safe.
 //!
 //! When the inbox is full the client is not polled: the broker keeps what it has, and drops the connection if that lasts longer
 //! than the keep-alive. Nothing is lost by it: what was not acknowledged comes again.
 
-mod acks;
+mod delivery;
 mod session;
 mod topics;
 
-pub use acks::{AckSender, AckToken};
+pub use delivery::{AckSender, AckToken};
 pub use topics::matches;
 
 use crate::domain::engine::Input;
@@ -22,15 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// What the broker's `message_size_limit` should be: a message that the broker takes and the client cannot read would come again
-/// for ever. Payloads over [`PAYLOAD_LIMIT`](crate::ingest::decode::PAYLOAD_LIMIT) are refused by the decoder, and counted.
+/// What the broker's `message_size_limit` should be. Payloads over [`PAYLOAD_LIMIT`](crate::ingest::decode::PAYLOAD_LIMIT) are refused by the decoder, and counted.
 pub const BROKER_MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
 
-/// Chunks of messages between the broker and the engine. Full: the client is not polled, the broker keeps the rest.
-pub const INBOX_CHUNKS: usize = 64;
-
-/// The most messages in one chunk.
-const CHUNK: usize = 128;
+/// Chunks of messages between the broker and the engine, of at most nine messages each (the client reads no more at a time). Full:
+/// the client is not polled, the broker keeps the rest.
+pub const INBOX_CHUNKS: usize = 128;
 
 /// Where the broker is, who we are, what we ask for.
 #[derive(Clone)]
@@ -116,10 +112,6 @@ impl Running {
     pub fn stop_taking(&self) {
         self.stop.send_replace(true);
     }
-    /// True when the thread has ended, by stop or by panic.
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
-    }
     /// Waits for the end; false if it panicked.
     pub fn join(self) -> bool {
         self.thread.join().is_ok()
@@ -139,7 +131,7 @@ pub enum StartError {
 pub fn start(settings: Settings, inbox: mpsc::Sender<FromBroker>, on_end: impl FnOnce() + Send + 'static) -> Result<Link, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let now = (settings.clock)().0;
-    let (acks, committed) = acks::channel();
+    let (acks, committed) = delivery::channel();
     let (stop, stopped) = watch::channel(false);
     let (status_tx, status) =
         watch::channel(Status { state: LinkState::Connecting, since: now, last_error: None, refused_filters: vec![], connects: 0 });

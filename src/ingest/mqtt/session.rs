@@ -1,18 +1,19 @@
-//! The connection: polls the client, decodes, writes acknowledgements in batches.
+//! The connection: polls the client, decodes what comes, writes acknowledgements in batches.
 
-use super::acks::AckToken;
+use super::delivery::{AckToken, Delivery, Poison, Welcome};
 use super::topics::Topics;
-use super::{Arrival, BROKER_MESSAGE_LIMIT, CHUNK, FromBroker, LinkState, Settings, Status};
+use super::{Arrival, BROKER_MESSAGE_LIMIT, FromBroker, LinkState, Settings, Status};
 use crate::domain::engine::Input;
 use crate::domain::reading::{Refused, Reject, excerpt};
 use crate::ingest::decode::{self, Clock, Message};
+use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, PubAck, Publish, QoS, StateError, SubscribeFilter,
     SubscribeReasonCode, TlsConfiguration, Transport,
 };
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
@@ -20,22 +21,20 @@ use tracing::{debug, error, info, warn};
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A connection that held this long was a good one: after it the pauses begin anew.
+const GOOD: Duration = Duration::from_secs(30);
 /// How long the broker may take to read what we write.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// Requests to the client that wait for its loop: subscriptions and one acknowledgement that wakes it.
 const REQUESTS: usize = 16;
-/// A packet that cannot be read comes again with every connection. After so many times the session is given up.
-const POISON_LIMIT: u32 = 3;
-/// Room for topic and header beside the largest payload that the broker lets through.
-const PACKET_LIMIT: usize = BROKER_MESSAGE_LIMIT + 128 * 1024;
+/// A packet over this cannot be read, and comes again with every connection. So it is far over what the shipped broker lets through: a
+/// broker with another limit must not be able to block us with a message that we only want to count as too large.
+const PACKET_LIMIT: usize = 8 * BROKER_MESSAGE_LIMIT;
 
 /// What the two loops of the thread share. Neither holds a borrow across an `await`.
 struct Shared {
     client: AsyncClient,
-    /// Number of the present connection; 0 while there is none.
-    connection: Cell<u64>,
-    /// Packet ids of the present connection that may be acknowledged.
-    ready: RefCell<Vec<u16>>,
+    delivery: RefCell<Delivery>,
     /// None when no more messages are taken.
     inbox: RefCell<Option<mpsc::Sender<FromBroker>>>,
 }
@@ -48,7 +47,7 @@ pub(super) async fn run(
     status: watch::Sender<Status>,
 ) {
     let (client, eventloop) = AsyncClient::new(options(&settings), REQUESTS);
-    let shared = Shared { client, connection: Cell::new(0), ready: RefCell::default(), inbox: RefCell::new(Some(inbox)) };
+    let shared = Shared { client, delivery: RefCell::default(), inbox: RefCell::new(Some(inbox)) };
     let session = Session {
         topics: Topics::new(settings.subscriptions.clone()),
         settings,
@@ -56,8 +55,8 @@ pub(super) async fn run(
         eventloop,
         status,
         chunk: vec![],
-        connections: 0,
-        poison: 0,
+        since: Instant::now(),
+        last_said: None,
     };
     tokio::select! {
         () = session.poll_for_ever() => {}
@@ -92,12 +91,12 @@ async fn take_committed(shared: &Shared, mut committed: mpsc::Receiver<Vec<AckTo
                 shared.inbox.borrow_mut().take();
             }
             batch = committed.recv() => match batch {
-                Some(tokens) => shared.acknowledge(tokens),
+                Some(tokens) => shared.acknowledge(&tokens),
                 None => break,
             },
         }
     }
-    if shared.connection.get() == 0 {
+    if !shared.delivery.borrow().is_alive() {
         return;
     }
     // The queue is in order: the acknowledgements that wait go first. A refused goodbye means that the connection is just lost.
@@ -107,20 +106,27 @@ async fn take_committed(shared: &Shared, mut committed: mpsc::Receiver<Vec<AckTo
 }
 
 impl Shared {
-    /// Queues acknowledgements and wakes the poll loop by handing one of them to the client in the ordinary way; when the client
-    /// has sent it, the loop writes all others at once. (Each by itself would cost a system call.)
-    fn acknowledge(&self, tokens: Vec<AckToken>) {
-        let present = self.connection.get();
-        let mut ids = tokens.into_iter().filter(|t| t.connection == present && present != 0).map(|t| t.packet);
-        let Some(first) = ids.next() else { return };
-        self.ready.borrow_mut().extend(ids);
+    /// Hands one acknowledgement to the client in the ordinary way; when it has sent that, the poll loop writes all others at once.
+    /// (Each by itself would cost a system call.)
+    fn acknowledge(&self, tokens: &[AckToken]) {
+        let mut delivery = self.delivery.borrow_mut();
+        let Some(first) = delivery.committed(tokens) else { return };
         let mut publish = Publish::new("", QoS::AtLeastOnce, "");
         publish.pkid = first;
         if self.client.try_ack(&publish).is_err() {
             // The client's queue is full, so it is about to wake anyway.
-            self.ready.borrow_mut().push(first);
+            delivery.put_back(first);
         }
     }
+}
+
+/// How taking an event ended.
+enum Went {
+    On,
+    /// The connection is lost, or was given up on purpose.
+    Away,
+    /// We have said goodbye.
+    Goodbye,
 }
 
 struct Session<'a> {
@@ -129,9 +135,12 @@ struct Session<'a> {
     eventloop: EventLoop,
     topics: Topics,
     status: watch::Sender<Status>,
+    /// Decoded, not yet handed over.
     chunk: Vec<Arrival>,
-    connections: u64,
-    poison: u32,
+    /// When the newest connection was made.
+    since: Instant,
+    /// The newest failure that the log has, until a connection held.
+    last_said: Option<String>,
 }
 
 impl Session<'_> {
@@ -139,54 +148,73 @@ impl Session<'_> {
     async fn poll_for_ever(mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.eventloop.poll().await {
-                Ok(first) => {
-                    pause = FIRST_PAUSE;
-                    if self.take(first).await.is_break() {
-                        return;
-                    }
-                }
+            let went = match self.eventloop.poll().await {
+                Ok(first) => self.take(first).await,
                 Err(e) => {
                     self.lost(&e).await;
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    Went::Away
                 }
+            };
+            match went {
+                Went::On => continue,
+                Went::Goodbye => return,
+                Went::Away => {}
             }
+            if self.shared.inbox.borrow().is_none() {
+                // Stopping: a new connection would be of no use.
+                return;
+            }
+            if self.since.elapsed() > GOOD {
+                pause = FIRST_PAUSE;
+                self.last_said = None;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Takes one event and all that came with it.
-    async fn take(&mut self, first: Event) -> std::ops::ControlFlow<()> {
+    fn clock(&self) -> Clock {
         let (now, sure) = (self.settings.clock)();
-        let clock = Clock { now, sure, since: self.settings.since };
+        Clock { now, sure, since: self.settings.since }
+    }
+
+    /// Takes one event and all that came with it: the client reads up to nine packets at a time.
+    async fn take(&mut self, first: Event) -> Went {
+        let clock = self.clock();
         let mut write = false;
         let mut next = Some(first);
         while let Some(event) = next {
             match event {
                 Event::Incoming(Packet::Publish(p)) => self.message(&p, clock),
-                Event::Incoming(Packet::ConnAck(c)) => self.connected(c.session_present).await,
+                Event::Incoming(Packet::ConnAck(c)) => {
+                    if !self.connected(c.session_present).await {
+                        return Went::Away;
+                    }
+                }
                 Event::Incoming(Packet::SubAck(s)) => self.subscribed(&s.return_codes),
                 Event::Outgoing(Outgoing::PubAck(_)) => write = true,
-                Event::Outgoing(Outgoing::Disconnect) => return std::ops::ControlFlow::Break(()),
+                Event::Outgoing(Outgoing::Disconnect) => return Went::Goodbye,
                 Event::Incoming(_) | Event::Outgoing(_) => {}
-            }
-            if self.chunk.len() >= CHUNK {
-                self.hand_over().await;
             }
             next = self.eventloop.state.events.pop_front();
         }
-        if write {
-            self.write_acks().await;
-        }
+        let written = if write { self.write_acks().await } else { Ok(()) };
         self.hand_over().await;
-        std::ops::ControlFlow::Continue(())
+        match written {
+            Ok(()) => Went::On,
+            Err(text) => {
+                warn!(error = %text, "acknowledgements could not be sent; the messages will come again");
+                self.lost(&ConnectionError::FlushTimeout).await;
+                Went::Away
+            }
+        }
     }
 
     fn message(&mut self, p: &Publish, clock: Clock) {
         if self.shared.inbox.borrow().is_none() {
             return;
         }
-        let ack = (p.qos != QoS::AtMostOnce).then_some(AckToken { connection: self.connections, packet: p.pkid });
+        let ack = (p.qos != QoS::AtMostOnce).then(|| self.shared.delivery.borrow().token(p.pkid));
         let (topic, spec) = self.topics.find(&p.topic);
         let input = match spec {
             Some(spec) => match decode::decode(spec, Message { topic, payload: &p.payload, retained: p.retain }, clock) {
@@ -204,8 +232,6 @@ impl Session<'_> {
     /// Waits while the engine is busy: that is how the broker learns to keep the rest.
     async fn hand_over(&mut self) {
         if !self.chunk.is_empty() {
-            // What could not be read stood behind these messages; they came through, so it did too.
-            self.poison = if self.chunk.len() > 1 { 0 } else { self.poison };
             let chunk = std::mem::take(&mut self.chunk);
             self.tell(FromBroker::Messages(chunk)).await;
         }
@@ -221,94 +247,129 @@ impl Session<'_> {
         }
     }
 
-    async fn connected(&mut self, session_present: bool) {
-        self.connections += 1;
-        // After a session was given up for a packet that could not be read, the next one is lasting again.
-        self.eventloop.mqtt_options.set_clean_session(false);
-        self.shared.connection.set(self.connections);
+    /// False if this connection was only made to drop a session, and must be left for a lasting one.
+    async fn connected(&mut self, session_present: bool) -> bool {
+        if self.eventloop.mqtt_options.clean_session() {
+            self.eventloop.mqtt_options.set_clean_session(false);
+            self.eventloop.clean();
+            self.eventloop.state.events.clear();
+            self.shared.delivery.borrow_mut().forgotten();
+            return false;
+        }
+        self.since = Instant::now();
+        let welcome = self.shared.delivery.borrow_mut().connected(session_present);
+        let connects = self.shared.delivery.borrow().connections();
         self.status.send_modify(|s| {
             s.state = LinkState::Connected;
             s.since = (self.settings.clock)().0;
-            s.connects = self.connections;
+            s.connects = connects;
             s.last_error = None;
         });
         info!(host = %self.settings.host, port = self.settings.port, session_present, "connected to the broker");
-        // Once a process, since the config may name other topics than the session; and whenever the broker forgot the session.
-        if self.connections == 1 || !session_present {
+        self.tell(FromBroker::Connected).await;
+        if welcome == Welcome::Subscribe {
             let filters = self.settings.subscriptions.iter().map(|s| SubscribeFilter::new(s.filter.clone(), QoS::AtLeastOnce));
             if let Err(e) = self.shared.client.try_subscribe_many(filters.collect::<Vec<_>>()) {
                 error!(error = %e, "the subscriptions could not be sent");
             }
         }
-        self.tell(FromBroker::Connected).await;
+        true
     }
 
     fn subscribed(&mut self, codes: &[SubscribeReasonCode]) {
+        self.shared.delivery.borrow_mut().subscribed();
+        let granted = |c: &SubscribeReasonCode| matches!(c, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce));
         let filters = self.settings.subscriptions.iter().zip(codes);
-        let refused: Vec<String> =
-            filters.filter(|(_, c)| matches!(c, SubscribeReasonCode::Failure)).map(|(s, _)| s.filter.clone()).collect();
+        let refused: Vec<String> = filters.filter(|(_, c)| !granted(c)).map(|(s, _)| s.filter.clone()).collect();
         for f in &refused {
-            error!(filter = %f, "the broker refuses this subscription: its access list must let this user read it");
+            error!(filter = %f, "the broker refuses this subscription at QoS 1: its access list must let this user read it");
         }
+        info!(filters = codes.len(), refused = refused.len(), "subscribed");
         self.status.send_modify(|s| s.refused_filters = refused);
     }
 
     async fn lost(&mut self, e: &ConnectionError) {
-        let was_connected = self.shared.connection.replace(0) != 0;
-        self.shared.ready.borrow_mut().clear();
-        self.chunk.clear();
-        // Acknowledgements that were queued before the line above belong to the lost connection.
+        let was_connected = self.shared.delivery.borrow_mut().lost();
+        // Drops acknowledgements that were queued for the lost connection.
         self.eventloop.clean();
+        // Read before the connection broke, and still waiting in the client: they belong to the lost connection, and carry its number.
+        let clock = self.clock();
+        while let Some(event) = self.eventloop.state.events.pop_front() {
+            if let Event::Incoming(Packet::Publish(p)) = event {
+                self.message(&p, clock);
+            }
+        }
+        self.hand_over().await;
         let text = describe(e);
-        let news = self.status.borrow().last_error.as_deref() != Some(&text);
         self.status.send_modify(|s| {
             if s.state == LinkState::Connected {
                 s.state = LinkState::Away;
-                s.since = (self.settings.clock)().0;
+                s.since = clock.now;
             }
             s.last_error = Some(text.clone());
         });
-        if news {
+        if self.last_said.as_ref() != Some(&text) {
             warn!(host = %self.settings.host, port = self.settings.port, error = %text, "no broker; trying again");
+            self.last_said = Some(text.clone());
         }
         if was_connected {
             self.tell(FromBroker::Disconnected).await;
         }
-        if matches!(e, ConnectionError::MqttState(StateError::Deserialization(_))) {
-            self.poison += 1;
-            if self.poison >= POISON_LIMIT {
-                self.poison = 0;
-                error!(error = %text, "a packet cannot be read and comes again with every connection: the session is given up once; what waited in it is LOST");
+        if unreadable(e) {
+            self.poisoned(&text);
+        }
+    }
+
+    fn poisoned(&mut self, text: &str) {
+        match self.shared.delivery.borrow_mut().poisoned() {
+            Poison::TryAgain => {}
+            Poison::GiveUp => {
+                error!(
+                    error = text,
+                    "a packet cannot be read and comes again with every connection: the session is given up once; what waited in it is LOST"
+                );
                 self.eventloop.mqtt_options.set_clean_session(true);
             }
+            Poison::Stuck => error!(
+                error = text,
+                "a packet cannot be read and comes again even in a new session: a retained message? Set the broker's message_size_limit to {BROKER_MESSAGE_LIMIT} and remove it"
+            ),
         }
     }
 
     /// Writes all waiting acknowledgements with one flush.
-    async fn write_acks(&mut self) {
-        let ids = std::mem::take(&mut *self.shared.ready.borrow_mut());
-        let Some(network) = self.eventloop.network.as_mut() else { return };
+    async fn write_acks(&mut self) -> Result<(), String> {
+        let ids = self.shared.delivery.borrow_mut().take_ready();
+        let Some(network) = self.eventloop.network.as_mut() else { return Ok(()) };
         let written = timeout(WRITE_LIMIT, async {
             for id in ids {
                 network.write(Packet::PubAck(PubAck::new(id))).await?;
             }
             network.flush().await
         });
-        let failed = match written.await {
-            Ok(Ok(())) => return,
-            Ok(Err(e)) => e.to_string(),
-            Err(_) => format!("the broker read nothing for {} s", WRITE_LIMIT.as_secs()),
-        };
-        warn!(error = %failed, "acknowledgements could not be sent; the messages will come again");
-        // The client notices a dead connection at its next poll, which makes a new one.
-        self.lost(&ConnectionError::FlushTimeout).await;
+        match written.await {
+            Ok(Ok(())) => {
+                self.shared.delivery.borrow_mut().progressed();
+                Ok(())
+            }
+            Ok(Err(e)) => Err(e.to_string()),
+            Err(_) => Err(format!("the broker read nothing for {} s", WRITE_LIMIT.as_secs())),
+        }
     }
+}
+
+/// True if the bytes were at fault, not the wire. (The client reports failures of the wire as packets, too.)
+fn unreadable(e: &ConnectionError) -> bool {
+    matches!(e, ConnectionError::MqttState(StateError::Deserialization(p)) if !matches!(p, PacketError::Io(_)))
 }
 
 fn describe(e: &ConnectionError) -> String {
     match e {
         ConnectionError::ConnectionRefused(code) => format!("the broker refuses us: {code:?}; check user name, password and client id"),
         ConnectionError::Io(io) => io.to_string(),
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            "the broker ended the connection (if this repeats: another client with our client id?)".to_owned()
+        }
         other => other.to_string(),
     }
 }
