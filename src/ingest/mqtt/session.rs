@@ -295,8 +295,10 @@ impl Session<'_> {
         // Read before the connection broke, and still waiting in the client: they belong to the lost connection, and carry its number.
         let clock = self.clock();
         while let Some(event) = self.eventloop.state.events.pop_front() {
-            if let Event::Incoming(Packet::Publish(p)) = event {
-                self.message(&p, clock);
+            match event {
+                Event::Incoming(Packet::Publish(p)) => self.message(&p, clock),
+                Event::Incoming(Packet::SubAck(s)) => self.subscribed(&s.return_codes),
+                Event::Incoming(_) | Event::Outgoing(_) => {}
             }
         }
         self.hand_over().await;
