@@ -292,7 +292,7 @@ def main():
             ("resident with that year, idle", f"{y['idle']:.1f} MB", "≤ 16", y["idle"] <= 16),
             ("resident with that year, peak flat out", f"{max(y['peak'], y['load_peak']):.1f} MB", "≤ 24", max(y["peak"], y["load_peak"]) <= 24),
         ]
-    lines = ["| what | measured | to reach | |", "| --- | --- | --- | --- |"]
+    lines = ["| what | measured | target | |", "| --- | --- | --- | --- |"]
     lines += [f"| {what} | {got} | {goal} | {'' if ok is None else 'yes' if ok else 'NO'} |" for what, got, goal, ok in rows]
     print("\n" + "\n".join(lines))
     open(f"{OUT}/result.md", "w").write("\n".join(lines) + "\n")

@@ -48,7 +48,7 @@ fn usage_is_64_and_help_is_0() {
         .output()
         .unwrap();
     assert_eq!(out.status.code(), Some(64));
-    assert!(String::from_utf8(out.stderr).unwrap().starts_with("heyun: HEYUN_LOG: \"a=b=c\" is no filter"));
+    assert!(String::from_utf8(out.stderr).unwrap().starts_with("heyun: HEYUN_LOG: \"a=b=c\" is not a filter"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub fn set_up(format: LogFormat) -> Result<(), Error> {
     // What is no text cannot be a filter; the parser says so.
     let wanted = std::env::var_os(VARIABLE).map(|v| v.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
     let wanted = wanted.unwrap_or_else(|| DEFAULT.to_owned());
-    let filter = EnvFilter::try_new(&wanted).map_err(|e| Error::LogFilter(format!("{wanted:?} is no filter ({e})")))?;
+    let filter = EnvFilter::try_new(&wanted).map_err(|e| Error::LogFilter(format!("{wanted:?} is not a filter ({e})")))?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).init(),

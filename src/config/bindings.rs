@@ -171,7 +171,7 @@ fn column(m: &Table<'_>, feed: &str, columns: &[Column]) -> Option<u8> {
     let Some(f) = m.get("column") else {
         let first = columns.first()?;
         if !is_register(first) {
-            m.absent("column", format!("the first column of {feed:?} measures {}, and that is no register", noun(first.quantity)), right);
+            m.absent("column", format!("the first column of {feed:?} measures {}, which is not a register", noun(first.quantity)), right);
             return None;
         }
         return Some(0);
@@ -179,7 +179,7 @@ fn column(m: &Table<'_>, feed: &str, columns: &[Column]) -> Option<u8> {
     let name = f.text()?;
     match columns.iter().position(|c| c.name == name) {
         Some(i) if is_register(&columns[i]) => u8::try_from(i).ok(),
-        Some(i) => f.wrong(format!("the column {name:?} measures {}, and that is no register", noun(columns[i].quantity)), right),
+        Some(i) => f.wrong(format!("the column {name:?} measures {}, which is not a register", noun(columns[i].quantity)), right),
         None => f.dangling(format!("{feed:?} has no column {name:?}"), suggest::advice(name, &names)),
     }
 }

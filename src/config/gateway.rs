@@ -37,5 +37,5 @@ pub(super) fn price(root: &Table<'_>) -> Option<u32> {
     let f = root.table("prices", &PRICES)?.get("water")?;
     let right = "yuan per tonne, more than 0 and at most 1000, with at most 3 decimals: \"3.60\"";
     let milliyuan = exact(f.decimal(right)?, 1_000).filter(|n| (1..=MAX_YUAN * 1_000).contains(n)).and_then(|n| u32::try_from(n).ok());
-    milliyuan.or_else(|| f.wrong("this is no price of a tonne of water", right))
+    milliyuan.or_else(|| f.wrong("this is not a price of a tonne of water", right))
 }

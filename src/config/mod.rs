@@ -75,7 +75,7 @@ fn not_utf8(bytes: &[u8], at: usize) -> Problem {
         line: good.matches('\n').count() + 1,
         column: good[line_start..].chars().count() + 1,
         key: "syntax".to_owned(),
-        what: format!("the file is not UTF-8: the byte 0x{:02x} is no text", bytes.get(at).copied().unwrap_or_default()),
+        what: format!("the file is not UTF-8: the byte 0x{:02x} is not valid text", bytes.get(at).copied().unwrap_or_default()),
         right: "save it as UTF-8 (it may be GBK or GB18030 now)".to_owned(),
         quote: problem::quote(&good[line_start..], 1),
     }

@@ -68,7 +68,9 @@ pub enum CredentialsError {
     File { path: PathBuf, source: std::io::Error },
     #[error("mqtt.password_file: {path} is empty", path = path.display())]
     Empty { path: PathBuf },
-    #[error("mqtt: the environment variable {0} is not set")]
+    #[error(
+        "mqtt: the environment variable {0} is not set; set it, or add LoadCredential= to the unit (systemctl edit heyun), or name a file with password_file"
+    )]
     Env(String),
 }
 

@@ -11,7 +11,7 @@ pub(super) fn words(e: &Error) -> Wrong {
     let (what, right) = match what {
         "string values must be quoted" if empty => ("the value is missing", "key = \"text\", or key = 12"),
         "string values must be quoted" => {
-            ("this is no number, date, true or false, and a text stands in quotes", "quotes around the text: \"…\"")
+            ("this is not a number, a date, true or false; a text stands in quotes", "quotes around the text: \"…\"")
         }
         "duplicate key" => ("the key stands here a second time", "each key once in a table"),
         "invalid basic string" | "invalid literal string" => (

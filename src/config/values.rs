@@ -122,7 +122,9 @@ pub(super) fn noun(q: Quantity) -> &'static str {
 
 /// A length of time within `range`: `"500ms"`, `"5s"`, `"15min"`, `"2h"`, `"3d"`.
 pub(super) fn duration(s: &str, range: RangeInclusive<Ms>) -> Parsed<Ms> {
-    let right = format!("a whole number with ms, s, min, h or d, from {} to {}: \"5s\"", spell(*range.start()), spell(*range.end()));
+    let example = Ms::seconds(5).clamp(*range.start(), *range.end());
+    let right =
+        format!("a whole number with ms, s, min, h or d, from {} to {}: {:?}", spell(*range.start()), spell(*range.end()), spell(example));
     let t = s.trim();
     let split = t.find(|c: char| !c.is_ascii_digit()).unwrap_or(t.len());
     let unit = match t[split..].trim() {

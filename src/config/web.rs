@@ -36,7 +36,7 @@ fn listen(s: &str) -> Result<SocketAddr, Wrong> {
         return Ok(a);
     }
     let what = format!(
-        "{s} can be reached from other machines, but there are no accounts yet: anyone there could read and acknowledge everything"
+        "{s} can be reached from other machines, but there are no accounts yet: anyone there could read every reading, and accept and close incidents"
     );
     Err(Wrong::new(what, format!("{right}; let others in through an SSH tunnel or a reverse proxy that asks for a password")))
 }

@@ -79,7 +79,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let (commands_tx, commands) = mpsc::channel(COMMANDS);
     let (pings_tx, pings) = mpsc::channel(1);
     let (snapshot_tx, snapshot) = watch::channel(Arc::new(engine.snapshot(clock::now())));
-    let (store_tx, mut store_status) = watch::channel(StoreStatus::new(clock::now()));
+    let (store_tx, store_status) = watch::channel(StoreStatus::new(clock::now()));
 
     let mut broker_tx = Some(broker_tx);
     let (mut acks, mut broker_status, mut mqtt_thread) = (None, None, None);
@@ -96,8 +96,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
     let engine_thread = spawn_engine(engine, ended_tx)?;
 
-    let parts = health::Parts { started_at: clock::now(), broker: broker_status, store: store_status.clone() };
-    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health::watch(parts) };
+    let mut health = health::watch(health::Parts { started_at: clock::now(), broker: broker_status, store: store_status });
+    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone() };
     let mut web_task = tokio::spawn(web::serve(listener, handles, async move {
         // A dropped sender is a stop as well.
         drop(web_stop.wait_for(|s| *s).await);
@@ -107,7 +107,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let mut ready = false;
     let first_end = loop {
         tokio::select! {
-            first = store_status.wait_for(|s| s.committed > 0), if !ready => {
+            first = health.wait_for(|h| h.ready), if !ready => {
                 ready = true;
                 // An error means that the engine is gone, which the next turn tells.
                 if first.is_ok() {

@@ -106,12 +106,6 @@ impl Group {
         }
         Ok(true)
     }
-
-    /// The rows of the first commit, in order of arrival.
-    pub(super) fn first_rows(self) -> Vec<Row> {
-        let batch = self.commits.first().map_or(0, |c| c.batch);
-        self.rows.iter().take_while(|r| r.batch == batch).map(|r| r.row).collect()
-    }
 }
 
 type Range = Option<(Ts, Ts)>;

@@ -94,14 +94,6 @@ impl Reader {
         Ok(())
     }
 
-    /// The rows of the newest batch, in order of arrival.
-    pub fn last_batch_rows(&self) -> Result<Vec<Row>, ReadError> {
-        self.ask(|c| {
-            let Some(head) = query::head(c)? else { return Ok(Vec::new()) };
-            Ok(Group::read(c, head.batch.saturating_sub(1))?.map(Group::first_rows).unwrap_or_default())
-        })
-    }
-
     /// Every source ever heard, by number.
     pub fn sources(&self) -> Result<Vec<SourceRecord>, ReadError> {
         self.ask(query::sources)

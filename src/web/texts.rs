@@ -31,6 +31,7 @@ fn duration(d: Ms) -> (String, String) {
     match minutes {
         2_880.. => (format!("{} 天", minutes / 1_440), format!("{} days", minutes / 1_440)),
         120.. => (format!("{} 小时", minutes / 60), format!("{} hours", minutes / 60)),
+        1 => ("1 分钟".to_owned(), "1 minute".to_owned()),
         _ => (format!("{minutes} 分钟"), format!("{minutes} minutes")),
     }
 }
@@ -42,23 +43,24 @@ pub fn finding(name: &str, kind: &FindingKind, tz: &TimeZone) -> Text {
             let flow = per_minute(seen.per((*to - *from).0));
             let (seen, limit, from, to) = (tonnes(*seen), tonnes(*limit), short(*from, tz), short(*to, tz));
             Text::new(
-                format!("{name}：疑似漏水。{from} 至 {to} 用水 {seen} 吨（约 {flow} 升/分钟），超过每小时限值 {limit} 吨"),
+                format!("{name}：疑似漏水。{from} 至 {to} 水量 {seen} 吨（平均 {flow} 升/分钟），超过每小时限值 {limit} 吨"),
                 format!("{name}: suspected leak. {seen} t from {from} to {to} (about {flow} L/min), over the hourly limit of {limit} t"),
             )
         }
         FindingKind::LeakMonthlyLimit { month, limit, used } => {
-            let (used, limit) = (tonnes(*used), tonnes(*limit));
+            let (used, limit, y, m) = (tonnes(*used), tonnes(*limit), month.year, month.month);
             Text::new(
-                format!("{name}：疑似漏水。{month} 月累计用水 {used} 吨，超过每月限值 {limit} 吨"),
+                format!("{name}：疑似漏水。{y} 年 {m} 月累计水量 {used} 吨，超过每月限值 {limit} 吨"),
                 format!("{name}: suspected leak. {used} t so far in {month}, over the monthly limit of {limit} t"),
             )
         }
         FindingKind::LeakMonthlyProjection { month, limit, used, last_day, projected } => {
             let flow = per_minute(last_day.per(Ms::days(1).0));
             let (used, limit, day, end) = (tonnes(*used), tonnes(*limit), tonnes(*last_day), tonnes(*projected));
+            let (y, m) = (month.year, month.month);
             Text::new(
                 format!(
-                    "{name}：疑似漏水。{month} 月已用 {used} 吨，近一天 {day} 吨（平均 {flow} 升/分钟），照此到月底约 {end} 吨，将超过每月限值 {limit} 吨"
+                    "{name}：疑似漏水。{y} 年 {m} 月已计 {used} 吨，近一天 {day} 吨（平均 {flow} 升/分钟），照此到月底约 {end} 吨，将超过每月限值 {limit} 吨"
                 ),
                 format!(
                     "{name}: suspected leak. {used} t so far in {month}, {day} t in the last day (mean {flow} L/min): about {end} t by the month's end, over the limit of {limit} t"
@@ -68,8 +70,8 @@ pub fn finding(name: &str, kind: &FindingKind, tz: &TimeZone) -> Text {
         FindingKind::MeterSilent { last, limit } => {
             let ((zh, en), last) = (duration(*limit), short(*last, tz));
             Text::new(
-                format!("{name}：失联。最后读数 {last}，已超过 {zh}没有新读数"),
-                format!("{name}: silent. Last reading {last}, none for more than {en}"),
+                format!("{name}：失联。自 {last} 起没有收到新读数，已超过 {zh}。请检查电池、信号和主题（topic）配置"),
+                format!("{name}: silent. No reading since {last}, for more than {en}. Check its battery, its signal and its topic"),
             )
         }
         FindingKind::MeterReset { before, after } => {
@@ -123,9 +125,9 @@ pub fn point_name<'a>(topology: &'a Topology, key: &'a str) -> &'a str {
 /// A rule, by its code.
 fn rule(code: &str) -> (&str, &str) {
     match code {
-        "leak_hourly_limit" => ("每小时用水超限", "the hourly limit"),
-        "leak_monthly_limit" => ("每月用水超限", "the monthly limit"),
-        "leak_monthly_projection" => ("每月用水预计超限", "the monthly projection"),
+        "leak_hourly_limit" => ("每小时水量超限", "the hourly limit"),
+        "leak_monthly_limit" => ("每月水量超限", "the monthly limit"),
+        "leak_monthly_projection" => ("每月水量预计超限", "the monthly projection"),
         "meter_silent" => ("失联", "the silence"),
         "meter_reset" => ("清零", "the reset"),
         "meter_jump" => ("跳变", "the jump"),
@@ -157,21 +159,32 @@ pub fn reject(r: &Reject, tz: &TimeZone) -> Text {
             Text::new(format!("报文不是 UTF-8 文本：第 {at} 字节有误"), format!("The payload is not UTF-8 text: bad byte at {at}"))
         }
         Reject::Json { line, column } => Text::new(
-            format!("报文不是正确的 JSON：第 {line} 行第 {column} 列有误"),
+            format!("报文不是合法的 JSON：第 {line} 行第 {column} 列有误"),
             format!("The payload is not JSON: error at line {line}, column {column}"),
         ),
         Reject::Missing { at } if at.is_empty() => Text::new("报文是空的", "The payload is empty"),
         Reject::Missing { at } => Text::new(format!("报文中没有 {at}"), format!("There is nothing at {at} of the payload")),
+        Reject::Number { at, found } if at.is_empty() => {
+            Text::new(format!("报文 {found:?} 不是数字"), format!("The payload {found:?} is not a number"))
+        }
         Reject::Number { at, found } => Text::new(format!("{at} 处的 {found:?} 不是数字"), format!("{found:?} at {at} is not a number")),
         Reject::Unit { at, found, expected } => {
             let (zh, en) = quantity(*expected);
+            let (zh_at, en_at) = if at.is_empty() {
+                ("报文中".to_owned(), "of the payload".to_owned())
+            } else {
+                (format!("{at} 处"), format!("at {at}"))
+            };
             Text::new(
-                format!("{at} 处的单位 {found:?} 与配置不符：应为{zh}的单位"),
-                format!("The unit {found:?} at {at} is not what the config says: it should measure {en}"),
+                format!("{zh_at}的单位 {found:?} 与配置不符：应为{zh}的单位"),
+                format!("The unit {found:?} {en_at} is not what the config says: it should measure {en}"),
             )
         }
+        Reject::Range { at, found } if at.is_empty() => {
+            Text::new(format!("报文 {found:?} 太大，水表不可能有此读数"), format!("The payload {found:?} is too large for any meter"))
+        }
         Reject::Range { at, found } => {
-            Text::new(format!("{at} 处的 {found:?} 太大，没有水表会有此读数"), format!("{found:?} at {at} is too large for any meter"))
+            Text::new(format!("{at} 处的 {found:?} 太大，水表不可能有此读数"), format!("{found:?} at {at} is too large for any meter"))
         }
         Reject::TimeSyntax { at, found } => {
             Text::new(format!("{at} 处的 {found:?} 不是可识别的时间"), format!("{found:?} at {at} is not a time that is understood"))
@@ -248,7 +261,7 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
             Text::new(format!("没有这个地址：{path}"), format!("Nothing is found at {path}")),
             Some(Text::new("所有地址见 /api/docs", "see /api/docs for all there is")),
         ),
-        Error::WrongMethod => only("这个地址不支持此方法，见 Allow", "This path does not take this method, see `Allow`"),
+        Error::WrongMethod => only("这个地址不支持此方法，见响应头 Allow", "This path does not take this method, see `Allow`"),
         Error::ForeignHost { host } => (
             Text::new(format!("主机名 {host:?} 不是本机"), format!("The host {host:?} is not this machine")),
             Some(Text::new("localhost、127.0.0.1 或 [::1]", "localhost, 127.0.0.1 or [::1]")),
@@ -257,14 +270,20 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
             Text::new("请求正文须为 JSON", "The body must be JSON"),
             Some(Text::new("Content-Type: application/json", "Content-Type: application/json")),
         ),
-        Error::BadBody { detail } => only(&format!("请求无法读取：{detail}"), &format!("The request cannot be read: {detail}")),
+        Error::BadBody { detail } => (
+            Text::new(format!("请求正文不符合要求（{detail}）"), format!("The request cannot be read: {detail}")),
+            Some(Text::new(
+                r#"{"by":"姓名","reason":"原因"}，签收时可写 note"#,
+                r#"{"by":"name","reason":"…"}, to accept: by and perhaps note"#,
+            )),
+        ),
         Error::BodyTooLarge => only("请求正文太大：最多 16 KiB", "The body is too large: at most 16 KiB"),
         Error::BadField { field, limit } => (
             Text::new(format!("{field} 缺少或太长"), format!("`{field}` is missing or too long")),
             Some(Text::new(format!("1 到 {limit} 个字"), format!("1 to {limit} characters"))),
         ),
-        Error::AlreadyAccepted { by } => only(&format!("{by} 已签收此事件"), &format!("{by} has accepted this incident before")),
-        Error::AlreadyClosed => only("此事件已结案", "This incident is closed"),
+        Error::AlreadyAccepted { by } => only(&format!("{by} 已签收此事件"), &format!("{by} has already accepted this incident")),
+        Error::AlreadyClosed => only("此事件已结案", "This incident is already closed"),
         Error::Busy => only("网关忙，请稍后再试", "The gateway is busy, try again soon"),
         Error::TooManyStreams => only("实时连接太多，请稍后再试", "Too many live streams are open, try again later"),
         Error::Unanswered => only(
@@ -290,13 +309,16 @@ mod tests {
         let (from, to) = (Ts(1_764_000_000_000), Ts(1_764_003_600_000));
         let kind = FindingKind::LeakHourlyLimit { from, to, limit: Millilitres::litres(500), seen: Millilitres::litres(1390) };
         let text = finding("15号楼总表", &kind, &tz);
-        assert_eq!(text.zh, "15号楼总表：疑似漏水。11-25 00:00 至 11-25 01:00 用水 1.39 吨（约 23.2 升/分钟），超过每小时限值 0.5 吨");
+        assert_eq!(text.zh, "15号楼总表：疑似漏水。11-25 00:00 至 11-25 01:00 水量 1.39 吨（平均 23.2 升/分钟），超过每小时限值 0.5 吨");
         assert_eq!(
             text.en,
             "15号楼总表: suspected leak. 1.39 t from 11-25 00:00 to 11-25 01:00 (about 23.2 L/min), over the hourly limit of 0.5 t"
         );
         let kind = FindingKind::MeterSilent { last: from, limit: Ms::hours(6) };
-        assert_eq!(finding("101", &kind, &tz).zh, "101：失联。最后读数 11-25 00:00，已超过 6 小时没有新读数");
+        assert_eq!(
+            finding("101", &kind, &tz).zh,
+            "101：失联。自 11-25 00:00 起没有收到新读数，已超过 6 小时。请检查电池、信号和主题（topic）配置"
+        );
     }
 
     #[test]

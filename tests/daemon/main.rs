@@ -6,5 +6,6 @@ mod harness;
 mod lifecycle;
 mod payloads;
 mod publisher;
+mod readme;
 mod tls;
 mod unruly;

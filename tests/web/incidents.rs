@@ -22,7 +22,7 @@ async fn a_leak_becomes_a_file_with_findings_evidence_and_history() {
     assert_eq!((i["state"].clone(), i["cause"].clone(), i["points"].clone()), (json!("detected"), json!("leak"), json!(["b15"])));
     assert_eq!(
         i["headline"]["zh"],
-        "15号楼总表：疑似漏水。11-10 00:00 至 11-10 01:00 用水 1.39 吨（约 23.2 升/分钟），超过每小时限值 0.5 吨"
+        "15号楼总表：疑似漏水。11-10 00:00 至 11-10 01:00 水量 1.39 吨（平均 23.2 升/分钟），超过每小时限值 0.5 吨"
     );
     assert_eq!(g.get("/api/v1/incidents?cause=data").await.ok()["incidents"], json!([]));
 

@@ -92,7 +92,7 @@ async fn a_source_accounts_for_every_message_and_shows_the_last_bad_one() {
     let stranger = &s["sources"][1];
     assert_eq!((stranger["feed"].clone(), stranger["points"].clone()), (Value::Null, json!([])));
     assert_eq!(stranger["last_bad"]["excerpt"], "{\"v\": \\u{1b}<script>");
-    assert_eq!(stranger["last_bad"]["text"]["zh"], "报文不是正确的 JSON：第 1 行第 7 列有误");
+    assert_eq!(stranger["last_bad"]["text"]["zh"], "报文不是合法的 JSON：第 1 行第 7 列有误");
     let page = g.get("/api/v1/sources?limit=1").await.ok();
     assert_eq!(g.get(page["next"].as_str().unwrap()).await.ok()["sources"][0]["topic"], "nobody/knows");
 }
