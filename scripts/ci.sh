@@ -37,6 +37,8 @@ shell_syntax() {
 pure_library() { cargo check --locked --lib --no-default-features; }
 lints() { cargo clippy --locked --all-targets -- -D warnings; }
 tests() { cargo test --locked --no-fail-fast; }
+# They are run by `make fuzz`, which needs a nightly compiler; that they fit the code is seen here.
+fuzz_targets() { cargo check --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target/fuzz-check; }
 # The advisory database cannot be fetched from everywhere that this runs (deny.toml), so it is not asked here.
 supply_chain() { cargo deny --log-level warn --all-features --locked --offline check bans licenses sources; }
 
@@ -55,6 +57,7 @@ all)
     step "lints" lints
     step "pure library stands alone" pure_library
     step "purity gate fires" scripts/purity-selftest.sh
+    step "fuzz targets fit the code" fuzz_targets
     step "bans, licences, sources" supply_chain
     step "tests" tests
     step "shipped and documented configs" scripts/check-configs.sh

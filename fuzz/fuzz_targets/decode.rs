@@ -6,7 +6,8 @@
 use heyun::domain::time::Ts;
 use heyun::domain::topology::FeedIx;
 use heyun::domain::units::Unit;
-use heyun::ingest::decode::{AHEAD, Clock, Format, JsonColumn, Message, Pointer, Spec, decode};
+use heyun::domain::engine::AHEAD;
+use heyun::ingest::decode::{Clock, Format, JsonColumn, Message, Pointer, Spec, decode};
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
