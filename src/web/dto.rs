@@ -29,11 +29,7 @@ impl Decimal {
     }
     /// A value of a column in the unit of [`unit`].
     pub const fn of(quantity: Quantity, smallest: i64) -> Decimal {
-        let places = match quantity {
-            Quantity::Pulses | Quantity::Energy => 0,
-            Quantity::Ratio => 1,
-            Quantity::Volume | Quantity::Flow | Quantity::Temperature | Quantity::Voltage | Quantity::Number => 3,
-        };
+        let (_, places) = quantity.shown();
         Decimal { digits: smallest, places }
     }
     /// What a volume costs, to the fen; half a fen rounds away from zero.
@@ -85,16 +81,7 @@ impl Serialize for Decimal {
 
 /// The unit in which the API writes a quantity.
 pub const fn unit(q: Quantity) -> &'static str {
-    match q {
-        Quantity::Volume => "L",
-        Quantity::Pulses => "pulses",
-        Quantity::Flow => "L/h",
-        Quantity::Temperature => "°C",
-        Quantity::Ratio => "%",
-        Quantity::Energy => "Wh",
-        Quantity::Voltage => "V",
-        Quantity::Number => "1",
-    }
+    q.shown().0
 }
 
 /// One sentence in both languages.

@@ -1,0 +1,6 @@
+//! Exports as the clerk and the programs get them: byte for byte, over a real store.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is surprised")]
+
+mod command;
+mod rows;
+mod store;
