@@ -12,6 +12,7 @@ mod app;
 mod dto;
 mod error;
 mod events;
+mod export;
 mod flow;
 mod guard;
 mod handles;

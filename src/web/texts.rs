@@ -286,6 +286,11 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
         Error::AlreadyClosed => only("此事件已结案", "This incident is already closed"),
         Error::Busy => only("网关忙，请稍后再试", "The gateway is busy, try again soon"),
         Error::TooManyStreams => only("实时连接太多，请稍后再试", "Too many live streams are open, try again later"),
+        Error::TooManyExports => only("正在进行的导出太多，请稍后再试", "Too many exports are under way, try again soon"),
+        Error::UnknownPlace { .. } => (
+            Text::new("没有这个地点", "There is no such place"),
+            Some(Text::new("/api/v1/topology 中地点的 key", "the `key` of a place in /api/v1/topology")),
+        ),
         Error::Unanswered => only(
             "命令已送达，但未及时得到答复：请查看事件是否已更新",
             "The command was handed over but not answered in time: look whether the incident has changed",
