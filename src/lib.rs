@@ -18,4 +18,6 @@ pub mod store;
 #[cfg(feature = "daemon")]
 mod systemd;
 #[cfg(feature = "daemon")]
+pub mod texts;
+#[cfg(feature = "daemon")]
 pub mod web;

@@ -3,11 +3,10 @@
 //! Late readings fall into place here, because rows are read by their own time; the running ledger took them in order of arrival and
 //! moved no total for them. So the flow of a day that is over may be finer than what the rules saw, never another volume.
 
-use super::dto::Decimal;
+use super::clock;
 use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::params::{Id, Params};
-use super::zone::{self, Stamp};
 use super::{meters, readings, time_param};
 use crate::domain::meter::{Ledger, Step, Value};
 use crate::domain::reading::{Flags, Row, SourceId};
@@ -15,6 +14,7 @@ use crate::domain::time::Ts;
 use crate::domain::topology::{Meter, Topology};
 use crate::domain::units::{Millilitres, Quantity};
 use crate::store::{ReadError, Reader};
+use crate::texts::{Decimal, Stamp};
 use axum::Json;
 use axum::extract::State;
 use jiff::tz::TimeZone;
@@ -119,7 +119,7 @@ pub async fn flow(
 ) -> Result<Json<Flow>, Error> {
     let params = params.only(&["from", "to", "limit"])?;
     let limit = params.limit(DEFAULT, MOST)?;
-    let span = time_param::span(&params, &topology.tz, zone::now())?;
+    let span = time_param::span(&params, &topology.tz, clock::now())?;
     let snapshot = snapshots.borrow().clone();
     let ix = meters::find(&topology, &snapshot, &id)?;
     let bound = meters::source(&topology, &snapshot, ix);

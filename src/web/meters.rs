@@ -1,15 +1,15 @@
 //! `/api/v1/meters`: how every metering point is now.
 
-use super::dto::Decimal;
+use super::clock;
 use super::error::Error;
 use super::handles::Snapshots;
 use super::params::{Id, Params};
-use super::zone::{self, Stamp};
 use crate::domain::engine::{PointState, Snapshot};
 use crate::domain::incident::IncidentState;
 use crate::domain::meter::StepCounts;
 use crate::domain::time::Ts;
 use crate::domain::topology::{Boundary, Column, PlaceKind, PointIx, PointKind, Responsible, Topology, ValveCard};
+use crate::texts::{Decimal, Stamp};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -154,7 +154,7 @@ pub async fn meters(
     let limit = params.limit(PAGE, PAGE)?;
     let after = params.number("after")?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let snapshot = snapshots.borrow().clone();
-    let now = zone::now();
+    let now = clock::now();
     let meters: Vec<Meter> = snapshot.points.iter().skip(after).take(limit).map(|p| meter(&topology, &snapshot, p, now)).collect();
     let seen = after.saturating_add(meters.len());
     let next = (seen < snapshot.points.len()).then(|| format!("/api/v1/meters?after={seen}&limit={limit}"));
@@ -175,7 +175,7 @@ pub async fn one(
     let snapshot = snapshots.borrow().clone();
     let ix = find(&topology, &snapshot, &id)?;
     let state = snapshot.points.get(ix.0 as usize).ok_or(Error::UnknownMeter { id })?;
-    Ok(Json(meter(&topology, &snapshot, state, zone::now())))
+    Ok(Json(meter(&topology, &snapshot, state, clock::now())))
 }
 
 /// The point of a key or a global id.

@@ -9,6 +9,7 @@
 //! Every handler's path, parameters and answers stand beside it; [`openapi`] and the router are made from the same list.
 
 mod app;
+mod clock;
 mod dto;
 mod error;
 mod events;
@@ -27,7 +28,6 @@ mod sources;
 mod texts;
 mod time_param;
 mod topology;
-mod zone;
 
 pub use app::{openapi, router};
 pub use handles::{CommandRequest, Handles};

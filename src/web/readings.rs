@@ -1,16 +1,16 @@
 //! `/api/v1/meters/{id}/readings`: the stored messages of a point's source, as they came.
 
-use super::dto::Decimal;
+use super::clock;
 use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::meters;
 use super::params::{Id, Params};
 use super::time_param::{self, Span};
 use super::topology::ColumnReport;
-use super::zone::{self, Stamp};
 use crate::domain::reading::{Flags, Row};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Column, Topology};
+use crate::texts::{Decimal, Stamp};
 use axum::Json;
 use axum::extract::State;
 use jiff::tz::TimeZone;
@@ -70,7 +70,7 @@ pub async fn readings(
 ) -> Result<Json<Readings>, Error> {
     let params = params.only(&["from", "to", "limit"])?;
     let limit = params.limit(DEFAULT, MOST)?;
-    let span = time_param::span(&params, &topology.tz, zone::now())?;
+    let span = time_param::span(&params, &topology.tz, clock::now())?;
     let snapshot = snapshots.borrow().clone();
     let ix = meters::find(&topology, &snapshot, &id)?;
     let bound = meters::source(&topology, &snapshot, ix);

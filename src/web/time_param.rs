@@ -1,9 +1,9 @@
 //! `from` and `to`: instants as a person or a program writes them into a query.
 
-use super::dto::Text;
 use super::error::Error;
 use super::params::Params;
 use crate::domain::time::{Ms, Ts};
+use crate::texts::say;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -28,25 +28,18 @@ pub fn span(params: &Params, tz: &TimeZone, now: Ts) -> Result<Span, Error> {
     let from = from.unwrap_or(to - DEFAULT);
     let value = || params.get("from").or(params.get("to")).unwrap_or_default().to_owned();
     if from >= to {
-        let expected = Text::new("早于 to 的时间（不写 to 即为现在）", "a time before `to` (which is now, where it is not given)");
+        let expected = say("expected.before_to", &[]);
         return Err(Error::BadParameter { name: "from", value: value(), expected });
     }
     if to - from > LONGEST {
-        let expected = Text::new("一次最多查询 400 天", "at most 400 days at once");
+        let expected = say("expected.days", &[("days", (LONGEST.0 / Ms::days(1).0).into())]);
         return Err(Error::BadParameter { name: "from", value: value(), expected });
     }
     Ok(Span { from, to })
 }
 
 fn instant(name: &'static str, value: &str, tz: &TimeZone) -> Result<Ts, Error> {
-    parse(value, tz).ok_or_else(|| Error::BadParameter {
-        name,
-        value: value.to_owned(),
-        expected: Text::new(
-            "带时区的时间 2026-11-01T08:00:00+08:00、日期 2026-11-01（小区当地）或 Unix 毫秒",
-            "a time with its offset such as 2026-11-01T08:00:00+08:00, a date such as 2026-11-01 (where the compound is), or Unix milliseconds",
-        ),
-    })
+    parse(value, tz).ok_or_else(|| Error::BadParameter { name, value: value.to_owned(), expected: say("expected.time", &[]) })
 }
 
 fn parse(value: &str, tz: &TimeZone) -> Option<Ts> {
