@@ -22,6 +22,7 @@ mod live;
 mod meters;
 mod metrics;
 mod params;
+mod past;
 mod readings;
 mod server;
 mod sources;

@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::params::Params;
 use crate::domain::time::{Ms, Ts};
+use crate::history::Span;
 use crate::texts::say;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -12,13 +13,6 @@ use jiff::tz::TimeZone;
 const DEFAULT: Ms = Ms::days(1);
 /// The longest span of one query: a year and a bit. Reading on is what `next` is for.
 const LONGEST: Ms = Ms::days(400);
-
-/// A half-open span of time: `from` belongs to it, `to` does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    pub from: Ts,
-    pub to: Ts,
-}
 
 /// The span that a query names. A date is its first instant, as `from` and as `to`: November is `from=2026-11-01&to=2026-12-01`.
 pub fn span(params: &Params, tz: &TimeZone, now: Ts) -> Result<Span, Error> {
