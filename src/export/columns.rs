@@ -1,69 +1,79 @@
-//! What stands in the first line, and the few words that stand in cells: a code for programs, which never changes, and Chinese for people.
+//! What stands in the first line, and the few words that stand in cells: a code for programs, which never changes, and the glossary's Chinese
+//! for people.
 
 use super::Lang;
 use crate::domain::reading::Flags;
 use crate::domain::topology::PointKind;
+use crate::texts;
 
-/// A code and its Chinese.
-pub type Word = (&'static str, &'static str);
+/// A key of the glossary. Its last part is the code.
+pub type Word = &'static str;
 
 /// Where a metering point is and which meter is in it. Every export of metering points begins with these.
 pub const POINT: [Word; 9] = [
-    ("community", "社区"),
-    ("compound", "小区"),
-    ("building", "楼栋"),
-    ("unit", "单元"),
-    ("household", "户"),
-    ("meter", "表计编号"),
-    ("name", "表名"),
-    ("serial", "表号"),
-    ("kind", "类型"),
+    "export.column.community",
+    "export.column.compound",
+    "export.column.building",
+    "export.column.unit",
+    "export.column.household",
+    "export.column.meter",
+    "export.column.name",
+    "export.column.serial",
+    "export.column.kind",
 ];
 
 /// After [`POINT`]: every reading of a metering point.
-pub const RAW: [Word; 3] = [("time", "时间"), ("register_m3", "表示数(m³)"), ("quality", "数据质量")];
+pub const RAW: [Word; 3] = ["export.column.time", "export.column.register_m3", "export.column.quality"];
 
 /// Every number of every message.
 pub const VALUES: [Word; 7] = [
-    ("time", "时间"),
-    ("topic", "主题"),
-    ("name", "数据项"),
-    ("value", "数值"),
-    ("unit", "单位"),
-    ("quality", "数据质量"),
-    ("meters", "表计编号"),
+    "export.column.time",
+    "export.column.topic",
+    "export.column.item",
+    "export.column.value",
+    "export.column.value_unit",
+    "export.column.quality",
+    "export.column.meters",
 ];
 
-pub fn say(word: Word, lang: Lang) -> &'static str {
+pub fn say(word: Word, lang: Lang) -> String {
     match lang {
-        Lang::Zh => word.1,
-        Lang::En => word.0,
+        Lang::Zh => texts::say(word, &[]).zh,
+        Lang::En => word.rsplit('.').next().unwrap_or(word).to_owned(),
     }
 }
 
 pub const fn kind(kind: PointKind) -> Word {
     match kind {
-        PointKind::Bulk => ("bulk", "总表"),
-        PointKind::Sub => ("sub", "户表"),
-        PointKind::MakeUp => ("make_up", "补水表"),
+        PointKind::Bulk => "export.kind.bulk",
+        PointKind::Sub => "export.kind.sub",
+        PointKind::MakeUp => "export.kind.make_up",
+    }
+}
+
+/// Several words of one cell.
+pub fn joined(words: &[Word], lang: Lang) -> String {
+    let words: Vec<String> = words.iter().map(|w| say(w, lang)).collect();
+    match lang {
+        Lang::Zh => words.join("、"),
+        Lang::En => words.join(" "),
     }
 }
 
 /// What can be said against a reading, for every value of the flags.
 pub fn qualities(lang: Lang) -> Vec<Vec<u8>> {
     const WORDS: [(Flags, Word); 3] = [
-        (Flags::CLOCK_UNSURE, ("clock_unsure", "时钟未校准")),
-        (Flags::ARRIVAL_TIME, ("arrival_time", "按到达时间")),
-        (Flags::AHEAD, ("ahead", "时间超前")),
+        (Flags::CLOCK_UNSURE, "export.quality.clock_unsure"),
+        (Flags::ARRIVAL_TIME, "export.quality.arrival_time"),
+        (Flags::AHEAD, "export.quality.ahead"),
     ];
     (0..=u8::MAX)
         .map(|flags| {
-            let said: Vec<&str> = WORDS.iter().filter(|(f, _)| Flags(flags).contains(*f)).map(|(_, w)| say(*w, lang)).collect();
-            let (none, between) = match lang {
-                Lang::Zh => ("实测", "、"),
-                Lang::En => ("measured", " "),
-            };
-            if said.is_empty() { none.as_bytes().to_vec() } else { said.join(between).into_bytes() }
+            let mut said: Vec<Word> = WORDS.iter().filter(|(f, _)| Flags(flags).contains(*f)).map(|(_, w)| *w).collect();
+            if said.is_empty() {
+                said.push("export.quality.measured");
+            }
+            joined(&said, lang).into_bytes()
         })
         .collect()
 }

@@ -221,7 +221,7 @@ fn headings(words: &[Word], lang: Lang, out: &mut Vec<u8>) {
         if i > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(columns::say(*word, lang).as_bytes());
+        out.extend_from_slice(columns::say(word, lang).as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }

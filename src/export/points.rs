@@ -6,6 +6,7 @@ use super::{Form, Selection};
 use crate::domain::engine::SourceRecord;
 use crate::domain::topology::{PlaceKind, PointIx, Topology};
 use crate::domain::units::{Millilitres, Quantity};
+use crate::history::Register;
 
 /// What the number in a metering point's column says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,18 +33,14 @@ pub struct Feeds {
 pub fn by_source(topology: &Topology, sources: &[SourceRecord], selection: &Selection) -> Vec<Vec<Feeds>> {
     let mut out: Vec<Vec<Feeds>> = vec![];
     for ix in &selection.points {
-        let point = topology.point(*ix);
-        let Some(binding) = &point.source else { continue };
-        let Some(source) = sources.iter().find(|s| *s.topic == *binding.topic) else { continue };
-        let wanted = topology.feed(binding.feed).columns.get(usize::from(binding.column));
-        let Some(column) = source.columns.iter().position(|c| Some(c) == wanted) else { continue };
-        let measure = match source.columns[column].quantity {
+        let Some(Register { source, column, quantity }) = Register::stored(topology, sources, *ix) else { continue };
+        let measure = match quantity {
             Quantity::Flow => Measure::MeanFlow,
-            Quantity::Pulses => Measure::Pulses(point.meter.pulse_weight),
+            Quantity::Pulses => Measure::Pulses(topology.point(*ix).meter.pulse_weight),
             // No other quantity can be a register: the config refuses it.
             _ => Measure::Register,
         };
-        let at = source.source.0 as usize;
+        let at = source.0 as usize;
         if out.len() <= at {
             out.resize_with(at + 1, Vec::new);
         }
@@ -68,7 +65,7 @@ pub fn head(topology: &Topology, ix: PointIx, form: Form) -> Vec<u8> {
     out.push(b',');
     cell::label(&mut out, point.meter.serial.as_deref().unwrap_or_default(), reader);
     out.push(b',');
-    cell::text(&mut out, say(columns::kind(point.kind), form.lang), Reader::Any);
+    cell::text(&mut out, &say(columns::kind(point.kind), form.lang), Reader::Any);
     out.push(b',');
     debug_assert_eq!(POINT.len(), 9);
     out

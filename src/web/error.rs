@@ -2,10 +2,10 @@
 //!
 //! What went wrong inside (the store, a bug) goes to the log in full and to the client as a code only.
 
-use super::dto::Text;
 use super::texts;
 use crate::domain::engine::CommandError;
 use crate::store::ReadError;
+use crate::texts::Text;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;

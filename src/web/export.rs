@@ -4,7 +4,6 @@
 //! on chunks of 64 KiB through a queue of four: a client that reads slowly makes it wait, a client that hangs up ends it. Whatever goes wrong
 //! before the first chunk is told as any other problem; after that the connection breaks off, so that half a file never looks like a whole one.
 
-use super::dto::Text;
 use super::error::{Error, Problem};
 use super::handles::Snapshots;
 use super::params::Params;
@@ -13,6 +12,7 @@ use crate::domain::time::Ts;
 use crate::domain::topology::{PointKind, Topology};
 use crate::export::{self, Export, Form, Kind, Lang, Request, Selection, Unknown, Wanted};
 use crate::store::Reader;
+use crate::texts::say;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -91,7 +91,7 @@ fn request(params: &Params, topology: &Topology, snapshots: &Snapshots) -> Resul
     if let (Some(f), Some(t)) = (from, to)
         && f >= t
     {
-        let expected = Text::new("早于 to 的时间（to 当天不计入）", "a time before `to`, which is not part of the span");
+        let expected = say("expected.before_to", &[]);
         return Err(Error::BadParameter { name: "from", value: params.get("from").unwrap_or_default().to_owned(), expected });
     }
     let list = |name| params.get(name).unwrap_or_default().split(',').filter(|v| !v.is_empty());
@@ -124,7 +124,7 @@ fn kind(word: &str) -> Result<PointKind, Error> {
         "sub" => Ok(PointKind::Sub),
         "make_up" => Ok(PointKind::MakeUp),
         _ => {
-            let expected = Text::new("bulk、sub、make_up，多个用逗号分隔", "bulk, sub, make_up; several with commas");
+            let expected = say("expected.some_of", &[("words", "bulk, sub, make_up".into())]);
             Err(Error::BadParameter { name: "meter_kind", value: word.to_owned(), expected })
         }
     }
@@ -132,9 +132,9 @@ fn kind(word: &str) -> Result<PointKind, Error> {
 
 /// A name for the file: plain for everybody, in Chinese for those who can.
 fn disposition(request: &Request, tz: &TimeZone) -> HeaderValue {
-    let (code, zh) = match request.kind {
-        Kind::Raw => ("raw", "抄表明细"),
-        Kind::Values => ("values", "全部数据"),
+    let (code, title) = match request.kind {
+        Kind::Raw => ("raw", "export.title.raw"),
+        Kind::Values => ("values", "export.title.values"),
     };
     let date = |ts: Ts| {
         let at = Timestamp::from_millisecond(ts.0).unwrap_or_default();
@@ -142,7 +142,7 @@ fn disposition(request: &Request, tz: &TimeZone) -> HeaderValue {
     };
     let span = [request.from, request.to].into_iter().flatten().map(date).collect::<String>();
     let name = match request.form.lang {
-        Lang::Zh => format!("heyun-{zh}{span}.csv"),
+        Lang::Zh => format!("heyun-{}{span}.csv", say(title, &[]).zh),
         Lang::En => format!("heyun-{code}{span}.csv"),
     };
     let escaped = name.bytes().map(|b| match b {
