@@ -53,11 +53,9 @@ pub const fn kind(kind: PointKind) -> Word {
 
 /// Several words of one cell.
 pub fn joined(words: &[Word], lang: Lang) -> String {
+    let between = texts::say("export.and", &[]);
     let words: Vec<String> = words.iter().map(|w| say(w, lang)).collect();
-    match lang {
-        Lang::Zh => words.join("、"),
-        Lang::En => words.join(" "),
-    }
+    words.join(if lang == Lang::Zh { &between.zh } else { &between.en })
 }
 
 /// What can be said against a reading, for every value of the flags.

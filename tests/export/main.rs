@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 mod command;
+mod http;
 mod rows;
 mod store;

@@ -138,12 +138,9 @@ fn a_day_with_a_clock_change_is_told_apart_by_the_offset() {
 }
 
 /// As many rows as several pages and chunks have.
-fn large(messages: i64) -> World {
+fn large(readings: i64) -> World {
     let mut w = World::new();
-    let from = w.at("2026-01-01");
-    for part in (0..messages).collect::<Vec<_>>().chunks(5_000) {
-        w.commit(part.iter().map(|i| row(MAKE_UP, from + Ms::minutes(*i), &[Some(i * 7_000)])).collect());
-    }
+    w.fill(readings);
     w
 }
 

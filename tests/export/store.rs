@@ -2,7 +2,7 @@
 
 use heyun::domain::engine::SourceRecord;
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
-use heyun::domain::time::{Ts, instant};
+use heyun::domain::time::{Ms, Ts, instant};
 use heyun::domain::topology::{Column, Topology};
 use heyun::domain::units::Quantity;
 use heyun::store::{Batch, Reader, Settings, Writer};
@@ -13,7 +13,8 @@ use tempfile::TempDir;
 pub struct World {
     pub topology: Topology,
     pub reader: Reader,
-    writer: Writer,
+    /// None once it was closed.
+    writer: Option<Writer>,
     batch: u64,
     pub dir: TempDir,
 }
@@ -48,7 +49,7 @@ impl World {
             source(MAKE_UP, "water/makeup", &[("value", Quantity::Volume)]),
             source(VALVE, "+evil,topic", &[("value", Quantity::Temperature)]),
         ];
-        let mut world = World { topology: config.topology, reader, writer, batch: 0, dir };
+        let mut world = World { topology: config.topology, reader, writer: Some(writer), batch: 0, dir };
         world.commit_with(vec![], sources);
         world
     }
@@ -61,6 +62,19 @@ impl World {
         instant(text, &self.topology.tz).unwrap()
     }
 
+    /// Ends the writing; everything is in the file then, nothing in the log beside it.
+    pub fn close(&mut self) {
+        self.writer.take().unwrap().close().unwrap();
+    }
+
+    /// As many readings of the make-up meter, one a minute.
+    pub fn fill(&mut self, readings: i64) {
+        let from = self.at("2026-01-01");
+        for part in (0..readings).collect::<Vec<_>>().chunks(5_000) {
+            self.commit(part.iter().map(|i| row(MAKE_UP, from + Ms::minutes(*i), &[Some(i * 7_000)])).collect());
+        }
+    }
+
     pub fn commit(&mut self, rows: Vec<Row>) {
         self.commit_with(rows, vec![]);
     }
@@ -68,7 +82,8 @@ impl World {
     fn commit_with(&mut self, rows: Vec<Row>, sources: Vec<SourceRecord>) {
         self.batch += 1;
         let received = Ts(self.at("2026-11-24").0 + i64::try_from(self.batch).unwrap());
-        self.writer.commit(Arc::new(Batch { id: self.batch, received, rows, sources, ..Batch::default() })).unwrap();
+        let writer = self.writer.as_ref().unwrap();
+        writer.commit(Arc::new(Batch { id: self.batch, received, rows, sources, ..Batch::default() })).unwrap();
     }
 }
 
