@@ -12,6 +12,8 @@ pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 #[cfg(feature = "daemon")]
+pub mod notify;
+#[cfg(feature = "daemon")]
 pub mod replay;
 #[cfg(feature = "daemon")]
 pub mod store;

@@ -118,7 +118,10 @@ fn output(kind: ErrorKind) -> Exit {
 fn daemon(e: &daemon::Error) -> Exit {
     match e {
         // What the config points at is not there or not right; starting again will not mend it.
-        daemon::Error::Credentials(_) | daemon::Error::Subscription { .. } | daemon::Error::NoCertificate { .. } => Exit::Config,
+        daemon::Error::Credentials(_)
+        | daemon::Error::Channel { .. }
+        | daemon::Error::Subscription { .. }
+        | daemon::Error::NoCertificate { .. } => Exit::Config,
         daemon::Error::CaFile { source, .. } => input(source.kind()),
         daemon::Error::Open(e) => store_open(e),
         daemon::Error::Read(e) => store_read(e),
