@@ -40,6 +40,9 @@ pub enum Command {
     ///
     /// The very same rules as in the daemon, without looking ahead. A summary goes to stderr. Guide: docs/guide/replay.md.
     Replay(Replay),
+    /// The ways to tell people.
+    #[command(subcommand)]
+    Channels(ChannelsCommand),
     /// Look into the database.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -63,6 +66,24 @@ pub struct Replay {
     /// Where the alerts go, as CSV: ts,meter,kind.
     #[arg(long, value_name = "A.csv")]
     pub alerts_out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ChannelsCommand {
+    /// Send a test message and say what became of it. Works beside a running daemon.
+    ///
+    /// Needs the right to read the channels' secrets, as the daemon does. Exit code 74 if a channel did not take the message. Guide: docs/guide/alerts.md.
+    Test(ChannelsTest),
+}
+
+#[derive(Debug, Args)]
+pub struct ChannelsTest {
+    /// The config (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only this channel; left out: all of them.
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@
 //! `logs` sets up what goes to stderr, `reference` writes `docs/cli.md` from the grammar.
 
 mod args;
+mod channels;
 mod check;
 mod error;
 mod logs;
@@ -15,7 +16,7 @@ mod store;
 pub use error::{Error, Exit};
 pub use reference::reference;
 
-use args::{Cli, Command, LogFormat, StoreCommand};
+use args::{ChannelsCommand, Cli, Command, LogFormat, StoreCommand};
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn obey(cli: &Cli) -> Result<(), Error> {
         Command::Run(c) => run::run(&c.config),
         Command::Check(c) => check::run(&c.config),
         Command::Replay(r) => replay::run(r, cli.log_format),
+        Command::Channels(ChannelsCommand::Test(c)) => channels::test(&c.config, c.channel.as_deref()),
         Command::Store(StoreCommand::Stats(c)) => store::stats(&c.config),
     }
 }

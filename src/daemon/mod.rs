@@ -12,6 +12,7 @@ mod error;
 mod health;
 mod settings;
 
+pub use clock::now;
 pub use error::Error;
 pub use settings::channels;
 

@@ -93,7 +93,7 @@ pub fn body(f: &Facts, t: &Topology) -> Vec<u8> {
                 Flow::Now(_) => "now",
                 Flow::Mean(_) => "mean",
             }),
-            tonnes: f.passed.map(words::tonnes),
+            tonnes: f.passed.map(Decimal::tonnes),
             yuan: f.passed.and_then(|v| words::yuan(v, point)),
             responsible: point.map(|p| p.responsible),
             valve: point.and_then(|p| p.valve.as_ref()),

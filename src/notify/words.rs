@@ -51,7 +51,7 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
 /// One line of a digest.
 pub fn line(f: &Facts, t: &Topology) -> Text {
     let (place, id) = (("place", Arg::from(short_path(&f.place))), ("id", Arg::from(short_id(f))));
-    let since = ("since", Arg::from(since(f.incident.start, t)));
+    let since = ("since", short(f.incident.start.latest, t));
     match (f.kind(), f.incident.cause) {
         (NoticeKind::Accepted, _) => {
             let by = f.incident.accepted.as_ref().map_or("", |(_, by)| by.as_str());
@@ -63,7 +63,7 @@ pub fn line(f: &Facts, t: &Topology) -> Text {
         }
         (_, Cause::Data) => say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id]),
         (_, Cause::Leak) => match f.flow {
-            Some(flow) => say("notice.digest_leak", &[place, ("flow", flow_words(flow).into()), since, id]),
+            Some(flow) => say("notice.digest_leak", &[place, ("flow", litres_per_minute(flow).into()), since, id]),
             None => say("notice.digest_leak_plain", &[place, since, id]),
         },
     }
@@ -107,9 +107,9 @@ pub fn tonnes(v: Millilitres) -> Decimal {
     Decimal::tonnes(v).rounded(if v.0 < 10_000_000 { 2 } else { 1 })
 }
 
-/// What it costs; None where no price is configured.
+/// What it costs, to the fen; None where no price is configured.
 pub fn yuan(v: Millilitres, point: Option<&Point>) -> Option<Decimal> {
-    Some(Decimal::yuan(v, point?.price_milliyuan_per_tonne?).rounded(if v.0 < 1_000_000 { 2 } else { 0 }))
+    Some(Decimal::yuan(v, point?.price_milliyuan_per_tonne?))
 }
 
 pub fn responsible(r: Responsible) -> Text {
@@ -158,7 +158,7 @@ fn amount(f: &Facts, t: &Topology) -> Option<Text> {
     let passed = f.passed?;
     let tonnes = ("tonnes", tonnes(passed).into());
     Some(match yuan(passed, f.point(t)) {
-        Some(yuan) => say("notice.passed_yuan", &[tonnes, ("yuan", yuan.into())]),
+        Some(yuan) => say("notice.passed_yuan", &[tonnes, ("yuan", yuan.rounded(1).into())]),
         None => say("notice.passed", &[tonnes]),
     })
 }
@@ -206,3 +206,6 @@ fn joined(lines: &[Text], by: &str) -> Text {
         lines.iter().map(|l| l.en.as_str()).collect::<Vec<_>>().join(by),
     )
 }
+
+#[cfg(test)]
+mod tests;

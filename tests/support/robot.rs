@@ -32,7 +32,6 @@ pub enum Mood {
 /// A message that was taken.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    pub at: Instant,
     pub text: String,
     pub body: Value,
     pub raw: Vec<u8>,
@@ -74,6 +73,11 @@ impl Robot {
 
     pub fn webhook() -> Robot {
         Robot::start(Kind::Webhook, 0)
+    }
+
+    /// One that comes back where it was.
+    pub fn webhook_at(port: u16) -> Robot {
+        Robot::start(Kind::Webhook, port)
     }
 
     fn start(kind: Kind, port: u16) -> Robot {
@@ -145,7 +149,7 @@ async fn call(State(shared): State<Shared>, method: Method, uri: Uri, headers: H
         if takes {
             let parsed: Value = serde_json::from_slice(&body).unwrap();
             let text = parsed["text"]["content"].as_str().or(parsed["text"]["zh"].as_str()).unwrap_or_default().to_owned();
-            inside.taken.push(Taken { at: Instant::now(), text, body: parsed, raw: body.to_vec(), headers });
+            inside.taken.push(Taken { text, body: parsed, raw: body.to_vec(), headers });
         }
         changed.notify_all();
         (mood, answer)
