@@ -47,6 +47,13 @@ impl Add<Ms> for Ts {
     }
 }
 
+impl Add for Ms {
+    type Output = Ms;
+    fn add(self, d: Ms) -> Ms {
+        Ms(self.0.saturating_add(d.0))
+    }
+}
+
 impl Sub for Ms {
     type Output = Ms;
     fn sub(self, d: Ms) -> Ms {

@@ -4,6 +4,7 @@ use super::batch::{Batch, Committed};
 use super::days::{DayOf, Keeper};
 use super::error::{CommitError, OpenError};
 use super::key;
+use super::outbox::{self, Mark};
 use super::query::{self, Head, integer, kind_text, quantity_text};
 use crate::domain::engine::SourceRecord;
 use crate::domain::reading::Row;
@@ -91,6 +92,7 @@ impl Committer {
                 .map_err(sqlite)?;
         }
         let last_event = write_events(&tx, batch, head.last_event)?;
+        outbox::write(&tx, &batch.outbox).map_err(sqlite)?;
         write_rows(&tx, batch, &mut self.order)?;
         let next = Head {
             batch: batch.id,
@@ -113,6 +115,11 @@ impl Committer {
         }
         tx.commit().map_err(sqlite)?;
         Ok(next)
+    }
+
+    /// Marks entries of the outbox.
+    pub(super) fn mark(&mut self, mark: &Mark) -> Result<(), CommitError> {
+        outbox::mark(&mut self.conn, mark).map_err(|source| CommitError::Mark { source })
     }
 
     /// The batch is stored: is it this one?
