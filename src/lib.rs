@@ -14,6 +14,8 @@ pub mod daemon;
 #[cfg(feature = "daemon")]
 pub mod replay;
 #[cfg(feature = "daemon")]
+pub mod sim;
+#[cfg(feature = "daemon")]
 pub mod store;
 #[cfg(feature = "daemon")]
 mod systemd;

@@ -10,6 +10,7 @@ mod logs;
 mod reference;
 mod replay;
 mod run;
+mod simulate;
 mod store;
 
 pub use error::{Error, Exit};
@@ -49,6 +50,7 @@ fn obey(cli: &Cli) -> Result<(), Error> {
     match &cli.command {
         Command::Run(c) => run::run(&c.config),
         Command::Check(c) => check::run(&c.config),
+        Command::Simulate(s) => simulate::run(s),
         Command::Replay(r) => replay::run(r, cli.log_format),
         Command::Store(StoreCommand::Stats(c)) => store::stats(&c.config),
     }
