@@ -5,14 +5,15 @@ use super::{Error, answer};
 use crate::config::{self, Config, Format, Mqtt, Subscription};
 use crate::domain::time::Ts;
 use crate::domain::topology::Point;
-use crate::sim::{self, Broker, Feed, Form, Meter, Settings, Then};
+use crate::sim::{self, Broker, Feed, Form, Meter, Settings, Summary, Then};
 use jiff::Timestamp;
 
 pub fn run(args: &Simulate) -> Result<(), Error> {
     let config = config::load(&args.config).map_err(|e| Error::config(&args.config, e))?;
     let Some(mqtt) = &config.mqtt else { return Err(Error::NoBroker { path: args.config.clone() }) };
-    let summary = sim::run(&settings(args, &config, mqtt)?)?;
-    answer(&summary.to_string());
+    let told = |s: &Summary| answer(&format!("history: {s}"));
+    let summary = sim::run(&settings(args, &config, mqtt)?, &told)?;
+    answer(&format!("sent: {summary}"));
     Ok(())
 }
 

@@ -66,16 +66,16 @@ fn now() -> Ts {
     Ts(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Runs until the history is told, or, live, until SIGINT or SIGTERM.
-pub fn run(settings: &Settings) -> Result<Summary, Error> {
+/// Runs until the history is told, or, live, until SIGINT or SIGTERM. `told` hears of the end of the history.
+pub fn run(settings: &Settings, told: &dyn Fn(&Summary)) -> Result<Summary, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(turn(settings));
+    let ended = runtime.block_on(turn(settings, told));
     // What the resolver's thread still does for a broker that is away must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
 }
 
-async fn turn(settings: &Settings) -> Result<Summary, Error> {
+async fn turn(settings: &Settings, told: &dyn Fn(&Summary)) -> Result<Summary, Error> {
     let began = now();
     let history_end = match settings.then {
         Then::Stop(until) => until.unwrap_or(began),
@@ -99,6 +99,7 @@ async fn turn(settings: &Settings) -> Result<Summary, Error> {
     let wheel = Wheel {
         settings,
         publisher: &publisher,
+        told,
         bar: bar(settings.history_days),
         sent: RefCell::default(),
         stopped: Cell::new(false),
@@ -158,6 +159,7 @@ struct Part {
 struct Wheel<'a> {
     settings: &'a Settings,
     publisher: &'a Publisher,
+    told: &'a dyn Fn(&Summary),
     /// Hidden where there is no terminal.
     bar: ProgressBar,
     sent: RefCell<Summary>,
@@ -238,6 +240,7 @@ impl Wheel<'_> {
         self.bar.finish_and_clear();
         let s = self.summary();
         info!(days, messages = s.messages(), seconds = s.seconds, until = %end, "the history is told");
+        (self.told)(&s);
         Ok(())
     }
 

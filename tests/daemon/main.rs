@@ -7,5 +7,6 @@ mod lifecycle;
 mod payloads;
 mod publisher;
 mod readme;
+mod simulate;
 mod tls;
 mod unruly;
