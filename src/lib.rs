@@ -12,10 +12,16 @@ pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 #[cfg(feature = "daemon")]
+pub mod export;
+#[cfg(feature = "daemon")]
+pub mod history;
+#[cfg(feature = "daemon")]
 pub mod replay;
 #[cfg(feature = "daemon")]
 pub mod store;
 #[cfg(feature = "daemon")]
 mod systemd;
+#[cfg(feature = "daemon")]
+pub mod texts;
 #[cfg(feature = "daemon")]
 pub mod web;

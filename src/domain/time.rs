@@ -78,6 +78,20 @@ impl fmt::Display for Ts {
     }
 }
 
+/// The instant that a person or a program names: RFC 3339 with its offset, Unix milliseconds, or a date, which is its first instant on a wall
+/// clock in `tz` (also where the clock jumps over midnight). A span of dates is half-open: November is 2026-11-01 to 2026-12-01.
+pub fn instant(text: &str, tz: &TimeZone) -> Option<Ts> {
+    if let Ok(ms) = text.parse::<i64>() {
+        return Timestamp::from_millisecond(ms).ok().map(|t| Ts(t.as_millisecond()));
+    }
+    if text.len() == 10 {
+        let date: civil::Date = text.parse().ok()?;
+        return tz.to_timestamp(date.at(0, 0, 0, 0)).ok().map(|t| Ts(t.as_millisecond()));
+    }
+    let at: Timestamp = text.parse().ok()?;
+    Some(Ts(at.as_millisecond()))
+}
+
 /// A calendar month of a compound's zone: the span in which tonnes per month are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Month {
@@ -136,6 +150,19 @@ mod tests {
         assert_eq!(Month::of(last + Ms(1), &tz), Month { year: 2026, month: 11 });
         assert_eq!(Month { year: 2026, month: 10 }.end(&tz), last + Ms(1));
         assert_eq!(Month { year: 2026, month: 12 }.end(&tz).to_string(), "2026-12-31T16:00:00Z");
+    }
+
+    #[test]
+    fn a_date_is_its_first_instant_where_the_clock_is() {
+        let at = |text, zone| instant(text, &TimeZone::get(zone).unwrap()).map(|t| t.to_string());
+        for text in ["2026-11-01", "2026-11-01T00:00:00+08:00", "2026-10-31T16:00:00Z", "1793462400000"] {
+            assert_eq!(at(text, "Asia/Shanghai").as_deref(), Some("2026-10-31T16:00:00Z"), "{text}");
+        }
+        // The clocks of Santiago went from midnight to one o'clock: the day began at one.
+        assert_eq!(at("2026-09-06", "America/Santiago").as_deref(), Some("2026-09-06T04:00:00Z"));
+        for text in ["yesterday", "2026-13-01", "2026-11-01T00:00:00", "2026-11-1", "1e9", ""] {
+            assert_eq!(at(text, "Asia/Shanghai"), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! What happened to incidents, as the API tells it: in a file's history and in the live stream alike.
 
-use super::dto::{Decimal, Register, Start, Text};
+use super::dto::{Register, Start};
 use super::error::Error;
-use super::texts;
-use super::zone::Stamp;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::incident::{Change, Closer, Event};
 use crate::domain::topology::Topology;
 use crate::store::EventRecord;
+use crate::texts::{self, Decimal, Stamp, Text};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::sync::Arc;

@@ -1,11 +1,10 @@
 //! Whether the gateway does its work: for systemd, a monitor, a person.
 
-use super::dto::Text;
 use super::handles::HealthState;
 use super::texts;
-use super::zone::Stamp;
 use crate::domain::time::Ts;
 use crate::domain::topology::Topology;
+use crate::texts::{Stamp, Text};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,16 +1,15 @@
 //! `/api/v1/incidents`: the files that people work on, and the two things that a person can do to them.
 
-use super::dto::{Start, Text};
+use super::dto::Start;
 use super::error::{Error, Problem};
 use super::events::{self, EventReport, FindingReport};
 use super::handles::{EngineDoor, Snapshots, Store};
 use super::params::{Body, Id, Params};
-use super::texts;
-use super::zone::Stamp;
 use crate::domain::engine::Command;
 use crate::domain::finding::Cause;
 use crate::domain::incident::{Closer, Event, Incident, IncidentState};
 use crate::domain::topology::Topology;
+use crate::texts::{self, Stamp, Text};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

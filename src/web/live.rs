@@ -6,15 +6,16 @@
 //! Each stream is a task that writes into a short queue of its own. A client that reads slowly fills its queue and makes its own task wait;
 //! nobody else notices, and nothing piles up but that queue: what it missed is read from the store and the newest snapshot.
 
+use super::clock;
 use super::error::{Error, Problem};
 use super::events;
 use super::handles::{Snapshots, Store};
 use super::meters::{self, MeterState};
 use super::params::Params;
-use super::zone::{self, Stamp};
 use crate::domain::engine::{PointState, Snapshot};
 use crate::domain::incident::IncidentState;
 use crate::domain::topology::Topology;
+use crate::texts::Stamp;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -150,7 +151,7 @@ impl Stream {
     async fn tell(&mut self) -> Result<Infallible, Ended> {
         let hello = Hello {
             gateway: self.topology.gateway.clone(),
-            time: Stamp::new(zone::now(), &self.topology.tz),
+            time: Stamp::new(clock::now(), &self.topology.tz),
             version: env!("CARGO_PKG_VERSION"),
             after: self.cursor,
         };
@@ -197,7 +198,7 @@ impl Stream {
     async fn meters(&mut self, snapshot: &Snapshot) -> Result<(), Ended> {
         let topology = self.topology.clone();
         let open = open_by_point(snapshot);
-        let now = zone::now();
+        let now = clock::now();
         let mut changed = vec![];
         self.told.resize(snapshot.points.len(), 0);
         for (p, told) in snapshot.points.iter().zip(&mut self.told) {

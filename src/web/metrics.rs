@@ -3,11 +3,11 @@
 //! Nothing is counted here. The engine counts, its snapshot is the one source of every figure, so the API and the metrics never differ; a
 //! recorder of global counters would be a second one. `docs/metrics.md` is [`reference()`].
 
+use super::clock;
 use super::error::Error;
 use super::handles::{HealthState, Snapshots};
 use super::health::{self, BrokerState, Health, StoreState};
 use super::params::Params;
-use super::zone;
 use crate::domain::engine::{Snapshot, SourceState};
 use crate::domain::finding::Cause;
 use crate::domain::incident::IncidentState;
@@ -110,7 +110,7 @@ pub async fn metrics(
 ) -> Result<impl IntoResponse, Error> {
     params.only(&[])?;
     let (snapshot, health) = (snapshots.borrow().clone(), health.borrow().clone());
-    let text = render(Scrape { topology, snapshot, health, now: zone::now() }).map_err(|e| Error::Internal(format!("metrics: {e}")))?;
+    let text = render(Scrape { topology, snapshot, health, now: clock::now() }).map_err(|e| Error::Internal(format!("metrics: {e}")))?;
     Ok(([(header::CONTENT_TYPE, TYPE)], text))
 }
 

@@ -9,9 +9,11 @@
 //! Every handler's path, parameters and answers stand beside it; [`openapi`] and the router are made from the same list.
 
 mod app;
+mod clock;
 mod dto;
 mod error;
 mod events;
+mod export;
 mod flow;
 mod guard;
 mod handles;
@@ -21,13 +23,13 @@ mod live;
 mod meters;
 mod metrics;
 mod params;
+mod past;
 mod readings;
 mod server;
 mod sources;
 mod texts;
 mod time_param;
 mod topology;
-mod zone;
 
 pub use app::{openapi, router};
 pub use handles::{CommandRequest, Handles};

@@ -1,7 +1,7 @@
 //! Query parameters and JSON bodies: what is taken, and a clear word about what is not.
 
-use super::dto::Text;
 use super::error::Error;
+use crate::texts::say;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -44,7 +44,7 @@ impl Params {
         match value.parse() {
             Ok(n) if (1..=most).contains(&n) => Ok(n),
             _ => {
-                let expected = Text::new(format!("1 到 {most} 之间的整数"), format!("a whole number from 1 to {most}"));
+                let expected = say("expected.whole_number_to", &[("most", most.into())]);
                 Err(Error::BadParameter { name: "limit", value: value.to_owned(), expected })
             }
         }
@@ -52,7 +52,7 @@ impl Params {
 
     pub fn number(&self, name: &'static str) -> Result<Option<u64>, Error> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let expected = || Text::new("非负整数", "a whole number, not negative");
+        let expected = || say("expected.whole_number", &[]);
         value.parse().map(Some).map_err(|_| Error::BadParameter { name, value: value.to_owned(), expected: expected() })
     }
 
@@ -63,7 +63,7 @@ impl Params {
             Some((_, choice)) => Ok(Some(*choice)),
             None => {
                 let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-                let expected = Text::new(format!("以下之一：{}", words.join("、")), format!("one of: {}", words.join(", ")));
+                let expected = say("expected.one_of", &[("words", words.join(", ").into())]);
                 Err(Error::BadParameter { name, value: value.to_owned(), expected })
             }
         }

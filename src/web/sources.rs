@@ -1,16 +1,15 @@
 //! `/api/v1/sources`: where messages come from, what became of them, and what the last bad one looked like.
 
-use super::dto::Text;
+use super::clock;
 use super::error::{Error, Problem};
 use super::handles::Snapshots;
 use super::params::Params;
-use super::texts;
 use super::topology::ColumnReport;
-use super::zone::{self, Stamp};
 use crate::domain::engine::{BadPayload, SourceState};
 use crate::domain::reading::{Counts, Reject};
 use crate::domain::time::Ts;
 use crate::domain::topology::Topology;
+use crate::texts::{self, Stamp, Text};
 use axum::Json;
 use axum::extract::State;
 use jiff::tz::TimeZone;
@@ -108,7 +107,7 @@ pub async fn sources(
     let limit = params.limit(PAGE, PAGE)?;
     let after = params.number("after")?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let snapshot = snapshots.borrow().clone();
-    let now = zone::now();
+    let now = clock::now();
     let sources: Vec<_> = snapshot.sources.iter().skip(after).take(limit).map(|s| source(s, &topology, now)).collect();
     let seen = after.saturating_add(sources.len());
     Ok(Json(Sources {

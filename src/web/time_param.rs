@@ -1,24 +1,16 @@
 //! `from` and `to`: instants as a person or a program writes them into a query.
 
-use super::dto::Text;
 use super::error::Error;
 use super::params::Params;
-use crate::domain::time::{Ms, Ts};
-use jiff::Timestamp;
-use jiff::civil::Date;
+use crate::domain::time::{self, Ms, Ts};
+use crate::history::Span;
+use crate::texts::say;
 use jiff::tz::TimeZone;
 
 /// What is shown when nobody says a span.
 const DEFAULT: Ms = Ms::days(1);
 /// The longest span of one query: a year and a bit. Reading on is what `next` is for.
 const LONGEST: Ms = Ms::days(400);
-
-/// A half-open span of time: `from` belongs to it, `to` does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    pub from: Ts,
-    pub to: Ts,
-}
 
 /// The span that a query names. A date is its first instant, as `from` and as `to`: November is `from=2026-11-01&to=2026-12-01`.
 pub fn span(params: &Params, tz: &TimeZone, now: Ts) -> Result<Span, Error> {
@@ -28,39 +20,25 @@ pub fn span(params: &Params, tz: &TimeZone, now: Ts) -> Result<Span, Error> {
     let from = from.unwrap_or(to - DEFAULT);
     let value = || params.get("from").or(params.get("to")).unwrap_or_default().to_owned();
     if from >= to {
-        let expected = Text::new("早于 to 的时间（不写 to 即为现在）", "a time before `to` (which is now, where it is not given)");
+        let expected = say("expected.before_to", &[]);
         return Err(Error::BadParameter { name: "from", value: value(), expected });
     }
     if to - from > LONGEST {
-        let expected = Text::new("一次最多查询 400 天", "at most 400 days at once");
+        let expected = say("expected.days", &[("days", (LONGEST.0 / Ms::days(1).0).into())]);
         return Err(Error::BadParameter { name: "from", value: value(), expected });
     }
     Ok(Span { from, to })
 }
 
-fn instant(name: &'static str, value: &str, tz: &TimeZone) -> Result<Ts, Error> {
-    parse(value, tz).ok_or_else(|| Error::BadParameter {
-        name,
-        value: value.to_owned(),
-        expected: Text::new(
-            "带时区的时间 2026-11-01T08:00:00+08:00、日期 2026-11-01（小区当地）或 Unix 毫秒",
-            "a time with its offset such as 2026-11-01T08:00:00+08:00, a date such as 2026-11-01 (where the compound is), or Unix milliseconds",
-        ),
-    })
+/// The instant that a parameter's value names.
+pub fn instant(name: &'static str, value: &str, tz: &TimeZone) -> Result<Ts, Error> {
+    parse(value, tz).ok_or_else(|| Error::BadParameter { name, value: value.to_owned(), expected: say("expected.time", &[]) })
 }
 
 fn parse(value: &str, tz: &TimeZone) -> Option<Ts> {
-    if let Ok(ms) = value.parse::<i64>() {
-        return Timestamp::from_millisecond(ms).ok().map(|t| Ts(t.as_millisecond()));
-    }
-    if value.len() == 10 {
-        let date: Date = value.parse().ok()?;
-        return tz.to_timestamp(date.at(0, 0, 0, 0)).ok().map(|t| Ts(t.as_millisecond()));
-    }
     // A plus sign that was not escaped arrives as a space; no RFC 3339 time has one there.
     let restored = value.rsplit_once(' ').filter(|(head, _)| head.contains([':'])).map(|(head, tail)| format!("{head}+{tail}"));
-    let at: Timestamp = restored.as_deref().unwrap_or(value).parse().ok()?;
-    Some(Ts(at.as_millisecond()))
+    time::instant(restored.as_deref().unwrap_or(value), tz)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! `/api/v1/topology`: what stands where.
 
-use super::dto::{Decimal, unit};
+use super::dto::unit;
 use super::error::Error;
 use super::handles::{Snapshots, Store};
 use super::meters::Valve;
 use super::params::Params;
-use super::zone::Stamp;
 use crate::domain::engine::IdentityKind;
 use crate::domain::topology::{Boundary, Feed, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology};
+use crate::texts::{Decimal, Stamp};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;

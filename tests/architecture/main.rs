@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has to stop")]
 
 mod source;
+mod words;
 
 use source::{At, Token, before_tests, code_lines, find, paths, tokens};
 use std::fs;
@@ -13,18 +14,20 @@ use std::path::{Path, PathBuf};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
-    ("cli", &["config", "daemon", "store", "export", "sim", "domain", "ingest", "mirror", "replay"]),
-    ("daemon", &["config", "ingest", "notify", "mirror", "export", "web", "store", "systemd", "domain"]),
+    ("cli", &["config", "daemon", "store", "export", "sim", "notify", "texts", "domain", "ingest", "mirror", "replay"]),
+    ("daemon", &["config", "ingest", "notify", "mirror", "export", "web", "store", "systemd", "history", "texts", "domain"]),
     ("config", &["domain"]),
     ("ingest", &["domain"]),
     ("ingest::decode", &["domain"]),
-    ("notify", &["store", "domain"]),
+    ("notify", &["store", "history", "texts", "domain"]),
     ("mirror", &["store", "domain"]),
-    ("export", &["store", "domain"]),
+    ("export", &["store", "history", "texts", "domain"]),
     ("replay", &["store", "domain"]),
-    ("web", &["store", "export", "replay", "domain"]),
+    ("web", &["store", "history", "texts", "export", "replay", "domain"]),
+    ("history", &["store", "domain"]),
+    ("texts", &["domain"]),
     ("store", &["domain"]),
-    ("sim", &["domain"]),
+    ("sim", &["domain", "texts"]),
     ("systemd", &[]),
     ("domain", &[]),
 ];

@@ -1,4 +1,4 @@
-//! Rust source as far as the rules need it: tokens without comments and literals, and the paths that are named by them.
+//! Rust source as far as the rules need it: tokens without comments, and the paths that are named by them.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
@@ -6,8 +6,8 @@ pub enum Token {
     /// `::`
     Sep,
     Mark(char),
-    /// A string, character or number; what it says is nobody's business here.
-    Literal,
+    /// A string, character or number, as it is written.
+    Literal(String),
 }
 
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl At {
             Token::Word(w) => w == what,
             Token::Sep => what == "::",
             Token::Mark(c) => what.chars().eq([*c]),
-            Token::Literal => false,
+            Token::Literal(_) => false,
         }
     }
 }
@@ -54,11 +54,11 @@ pub fn tokens(text: &str) -> Vec<At> {
             }
             '"' => {
                 i = end_of_string(&c, i);
-                Some(Token::Literal)
+                Some(Token::Literal(c[start..i].iter().collect()))
             }
             '\'' => {
                 i = end_of_char_or_lifetime(&c, i);
-                Some(Token::Literal)
+                Some(Token::Literal(c[start..i].iter().collect()))
             }
             ':' if c.get(i + 1) == Some(&':') => {
                 i += 2;
@@ -66,12 +66,13 @@ pub fn tokens(text: &str) -> Vec<At> {
             }
             x if x.is_ascii_digit() => {
                 i = end_of_word(&c, i);
-                Some(Token::Literal)
+                Some(Token::Literal(c[start..i].iter().collect()))
             }
             x if x.is_alphabetic() || x == '_' => {
                 i = end_of_word(&c, i);
                 let word: String = c[start..i].iter().collect();
-                Some(prefixed_literal(&c, &word, &mut i).unwrap_or(Token::Word(word)))
+                let literal = prefixed_literal(&c, &word, &mut i);
+                Some(if literal { Token::Literal(c[start..i].iter().collect()) } else { Token::Word(word) })
             }
             x => {
                 i += 1;
@@ -124,13 +125,13 @@ fn end_of_char_or_lifetime(c: &[char], quote: usize) -> usize {
     if c.get(quote + 2) == Some(&'\'') { quote + 3 } else { end_of_word(c, quote + 1) }
 }
 
-/// `b"…"`, `r"…"`, `br##"…"##` and the like: `word` is what stands before the quote. A raw name (`r#type`) is none of them.
-fn prefixed_literal(c: &[char], word: &str, i: &mut usize) -> Option<Token> {
+/// Moves past `b"…"`, `r"…"`, `br##"…"##` and the like: `word` is what stands before the quote. A raw name (`r#type`) is none of them.
+fn prefixed_literal(c: &[char], word: &str, i: &mut usize) -> bool {
     if !matches!(word, "b" | "c" | "r" | "br" | "cr") {
-        return None;
+        return false;
     }
     let hashes = c[*i..].iter().take_while(|x| **x == '#').count();
-    match c.get(*i + hashes)? {
+    match c.get(*i + hashes).copied().unwrap_or_default() {
         '"' if word.ends_with('r') => {
             let close: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
             let body = *i + hashes + 1;
@@ -138,9 +139,9 @@ fn prefixed_literal(c: &[char], word: &str, i: &mut usize) -> Option<Token> {
         }
         '"' if hashes == 0 => *i = end_of_string(c, *i),
         '\'' if word == "b" && hashes == 0 => *i = end_of_char_or_lifetime(c, *i),
-        _ => return None,
+        _ => return false,
     }
-    Some(Token::Literal)
+    true
 }
 
 /// A path of this crate that is named somewhere, from the crate's root on.

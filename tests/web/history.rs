@@ -127,3 +127,26 @@ async fn a_misreading_is_ignored_by_name_and_a_mean_flow_ends_with_its_span() {
     assert_eq!(intervals(&f), [row("00:00", "00:15", 10, "forward", false), row("00:15", "00:30", 20, "forward", false)]);
     assert_eq!(f["intervals"][1]["litres_per_hour"], json!(80));
 }
+
+#[tokio::test]
+async fn what_passed_in_a_span_is_cut_at_its_edges() {
+    use heyun::domain::topology::PointIx;
+    use heyun::domain::units::Millilitres;
+    use heyun::history::{Passed, Register, Span, passed};
+    let (handles, core, _health, _dir) = crate::gateway::handles();
+    core.lock().unwrap().bulk(&[(-10, 1_000), (10, 1_020), (20, 1_030), (30, 3), (40, 5), (50, 9), (60, 29)]);
+    let sources = handles.reader.sources().unwrap();
+    let register = Register::stored(&handles.topology, &sources, PointIx(0)).unwrap();
+    assert_eq!(Register::now(&handles.topology, &handles.snapshot.borrow(), PointIx(0)), Some(register));
+    let at = |minute: i64| ts(DAY) + Ms::minutes(minute);
+    let of = |from, to| passed(&handles.reader, &handles.topology, PointIx(0), register, Span { from: at(from), to: at(to) }).unwrap();
+    let litres = Millilitres::litres;
+    assert_eq!(of(0, 61), Passed { volume: litres(10 + 10 + 6 + 20), unknown: 1, until: Some(at(60)) });
+    assert_eq!(
+        of(5, 15),
+        Passed { volume: litres(5), unknown: 0, until: Some(at(10)) },
+        "what the reading after the span tells is not counted"
+    );
+    assert_eq!(of(61, 90), Passed::default());
+    assert_eq!(Register::stored(&handles.topology, &sources, PointIx(1)), None);
+}

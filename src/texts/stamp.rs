@@ -7,11 +7,6 @@ use serde::{Serialize, Serializer};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The gateway's clock. Only for ages and for the default range of a query: what is stored never depends on it.
-pub fn now() -> Ts {
-    Ts(Timestamp::now().as_millisecond())
-}
-
 /// An instant with the offset that the compound's clocks have then: `2026-11-24T11:04:05+08:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {

@@ -1,0 +1,106 @@
+//! Numbers as people and programs read them: digit by digit, a volume never passes through a float.
+
+use crate::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A decimal number, written digit by digit: a volume never passes through a float.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    digits: i64,
+    /// How many of the digits stand behind the point.
+    places: u8,
+}
+
+impl Decimal {
+    pub const fn litres(v: Millilitres) -> Decimal {
+        Decimal { digits: v.0, places: 3 }
+    }
+    pub const fn tonnes(v: Millilitres) -> Decimal {
+        Decimal { digits: v.0, places: 6 }
+    }
+    pub const fn litres_per_hour(v: MillilitresPerHour) -> Decimal {
+        Decimal { digits: v.0, places: 3 }
+    }
+    /// A value of a column in its quantity's usual unit (litres, degrees, per cent …).
+    pub const fn of(quantity: Quantity, smallest: i64) -> Decimal {
+        let (_, places) = quantity.shown();
+        Decimal { digits: smallest, places }
+    }
+    /// What a volume costs, to the fen; half a fen rounds away from zero.
+    pub fn yuan(v: Millilitres, milliyuan_per_tonne: u32) -> Decimal {
+        let milliyuan = v.scaled(i64::from(milliyuan_per_tonne), 1_000_000).0;
+        Decimal { digits: milliyuan.saturating_add(5 * milliyuan.signum()) / 10, places: 2 }
+    }
+    /// Rounded (half away from zero) to `places`, for a sentence.
+    pub fn rounded(self, places: u8) -> Decimal {
+        if places >= self.places {
+            return self;
+        }
+        let unit = 10i64.pow(u32::from(self.places - places));
+        let digits = self.digits.saturating_add(unit / 2 * self.digits.signum()) / unit;
+        Decimal { digits, places }
+    }
+}
+
+impl PartialSchema for Decimal {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Number).description(Some("An exact decimal.")).examples([serde_json::json!(338.304)]).into()
+    }
+}
+
+impl ToSchema for Decimal {}
+
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = 10u64.pow(u32::from(self.places));
+        let (whole, mut rest) = (self.digits.unsigned_abs() / unit, self.digits.unsigned_abs() % unit);
+        let sign = if self.digits < 0 { "-" } else { "" };
+        if rest == 0 {
+            return write!(f, "{sign}{whole}");
+        }
+        let mut places = usize::from(self.places);
+        while rest % 10 == 0 {
+            rest /= 10;
+            places -= 1;
+        }
+        write!(f, "{sign}{whole}.{rest:0places$}")
+    }
+}
+
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.to_string()).map_err(serde::ser::Error::custom)?.serialize(s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_exact_and_no_longer_than_they_must_be() {
+        let litres = |ml| serde_json::to_string(&Decimal::litres(Millilitres(ml))).unwrap();
+        assert_eq!(litres(338_304_000), "338304");
+        assert_eq!(litres(125), "0.125");
+        assert_eq!(litres(-1_050), "-1.05");
+        assert_eq!(litres(-5), "-0.005");
+        assert_eq!(litres(i64::MAX), "9223372036854775.807");
+        assert_eq!(litres(i64::MIN), "-9223372036854775.808");
+        assert_eq!(Decimal::tonnes(Millilitres::litres(1_390)).to_string(), "1.39");
+        assert_eq!(Decimal::of(Quantity::Ratio, 485).to_string(), "48.5");
+        assert_eq!(Decimal::of(Quantity::Pulses, 485).to_string(), "485");
+    }
+
+    #[test]
+    fn money_and_sentences_round_half_away_from_zero() {
+        assert_eq!(Decimal::yuan(Millilitres::tonnes(1000), 3_850).to_string(), "3850");
+        assert_eq!(Decimal::yuan(Millilitres::litres(1), 5_000).to_string(), "0.01");
+        assert_eq!(Decimal::yuan(Millilitres(999), 5_000).to_string(), "0");
+        assert_eq!(Decimal::tonnes(Millilitres::litres(1_395)).rounded(2).to_string(), "1.4");
+        assert_eq!(Decimal::litres(Millilitres(-1_500)).rounded(0).to_string(), "-2");
+        assert_eq!(Decimal::litres(Millilitres(i64::MAX)).rounded(0).to_string(), "9223372036854775");
+    }
+}

@@ -1,0 +1,132 @@
+//! What a rule states about a metering point.
+
+use super::{Arg, Decimal, Stamp, Text, say};
+use crate::domain::finding::{FindingKind, Mark};
+use crate::domain::time::{Ms, Ts};
+use crate::domain::units::{Millilitres, MillilitresPerHour};
+use jiff::tz::TimeZone;
+
+fn tonnes(v: Millilitres) -> Arg {
+    Decimal::tonnes(v).rounded(2).into()
+}
+
+/// Litres per minute, as people at a tap think.
+fn per_minute(v: MillilitresPerHour) -> Arg {
+    Decimal::litres(Millilitres(v.0 / 60)).rounded(1).into()
+}
+
+/// Longest unit that the span is at least two of.
+fn duration(d: Ms) -> Text {
+    let minutes = d.0 / 60_000;
+    match minutes {
+        2_880.. => say("duration.days", &[("n", (minutes / 1_440).into())]),
+        120.. => say("duration.hours", &[("n", (minutes / 60).into())]),
+        1 => say("duration.minute", &[]),
+        _ => say("duration.minutes", &[("n", minutes.into())]),
+    }
+}
+
+/// What a rule states about a point. `name` is the point's.
+pub fn finding(name: &str, kind: &FindingKind, tz: &TimeZone) -> Text {
+    let at = |ts: Ts| Arg::from(Stamp::new(ts, tz).short().to_string());
+    let step = |before: &Mark, after: &Mark| [("before", tonnes(before.register)), ("after", tonnes(after.register)), ("at", at(after.ts))];
+    let name = ("name", Arg::from(name));
+    match kind {
+        FindingKind::LeakHourlyLimit { from, to, limit, seen } => say(
+            "finding.leak_hourly_limit",
+            &[
+                name,
+                ("from", at(*from)),
+                ("to", at(*to)),
+                ("limit", tonnes(*limit)),
+                ("seen", tonnes(*seen)),
+                ("flow", per_minute(seen.per((*to - *from).0))),
+            ],
+        ),
+        FindingKind::LeakMonthlyLimit { month, limit, used } => say(
+            "finding.leak_monthly_limit",
+            &[name, ("year", month.year.into()), ("month", month.month.into()), ("limit", tonnes(*limit)), ("used", tonnes(*used))],
+        ),
+        FindingKind::LeakMonthlyProjection { month, limit, used, last_day, projected } => say(
+            "finding.leak_monthly_projection",
+            &[
+                name,
+                ("year", month.year.into()),
+                ("month", month.month.into()),
+                ("limit", tonnes(*limit)),
+                ("used", tonnes(*used)),
+                ("day", tonnes(*last_day)),
+                ("flow", per_minute(last_day.per(Ms::days(1).0))),
+                ("end", tonnes(*projected)),
+            ],
+        ),
+        FindingKind::MeterSilent { last, limit } => {
+            say("finding.meter_silent", &[name, ("last", at(*last)), ("limit", duration(*limit).into())])
+        }
+        FindingKind::MeterReset { before, after } => {
+            let [a, b, c] = step(before, after);
+            say("finding.meter_reset", &[name, a, b, c])
+        }
+        FindingKind::MeterJump { before, after, max_flow } => {
+            let [a, b, c] = step(before, after);
+            say("finding.meter_jump", &[name, a, b, c, ("most", per_minute(*max_flow))])
+        }
+    }
+}
+
+/// A rule, by its code; the code itself where it is of another version.
+pub fn rule(code: &str) -> Text {
+    let key = match code {
+        "leak_hourly_limit" => "rule.leak_hourly_limit",
+        "leak_monthly_limit" => "rule.leak_monthly_limit",
+        "leak_monthly_projection" => "rule.leak_monthly_projection",
+        "meter_silent" => "rule.meter_silent",
+        "meter_reset" => "rule.meter_reset",
+        "meter_jump" => "rule.meter_jump",
+        other => return Text::same(other),
+    };
+    say(key, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::finding::Mark;
+    use crate::domain::time::Month;
+
+    #[test]
+    fn findings_speak_tonnes_and_litres_per_minute() {
+        let tz = TimeZone::get("Asia/Shanghai").unwrap();
+        let (from, to) = (Ts(1_764_000_000_000), Ts(1_764_003_600_000));
+        let kind = FindingKind::LeakHourlyLimit { from, to, limit: Millilitres::litres(500), seen: Millilitres::litres(1390) };
+        let text = finding("15号楼总表", &kind, &tz);
+        assert_eq!(text.zh, "15号楼总表：疑似漏水。11-25 00:00 至 11-25 01:00 水量 1.39 吨（平均 23.2 升/分钟），超过每小时限值 0.5 吨");
+        assert_eq!(
+            text.en,
+            "15号楼总表: suspected leak. 1.39 t from 11-25 00:00 to 11-25 01:00 (about 23.2 L/min), over the hourly limit of 0.5 t"
+        );
+        let kind = FindingKind::MeterSilent { last: from, limit: Ms::hours(6) };
+        assert_eq!(
+            finding("101", &kind, &tz).zh,
+            "101：失联。自 11-25 00:00 起没有收到新读数，已超过 6 小时。请检查电池、信号和主题（topic）配置"
+        );
+    }
+
+    #[test]
+    fn every_rule_has_a_name_and_every_text_is_in_two_languages() {
+        let (m, mark) = (Millilitres::ZERO, Mark { ts: Ts(0), register: Millilitres::ZERO });
+        let month = Month { year: 2026, month: 11 };
+        for kind in [
+            FindingKind::LeakHourlyLimit { from: Ts(0), to: Ts(0), limit: m, seen: m },
+            FindingKind::LeakMonthlyLimit { month, limit: m, used: m },
+            FindingKind::LeakMonthlyProjection { month, limit: m, used: m, last_day: m, projected: m },
+            FindingKind::MeterSilent { last: Ts(0), limit: Ms::ZERO },
+            FindingKind::MeterReset { before: mark, after: mark },
+            FindingKind::MeterJump { before: mark, after: mark, max_flow: MillilitresPerHour(0) },
+        ] {
+            assert_ne!(rule(kind.code()).zh, kind.code());
+            let text = finding("", &kind, &TimeZone::UTC);
+            assert!(text.en.is_ascii() && !text.zh.is_ascii(), "{text:?}");
+        }
+    }
+}
