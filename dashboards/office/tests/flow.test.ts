@@ -22,7 +22,7 @@ test('what is not known and what is only a mean are drawn apart', () => {
   assert.deepEqual(d.sure, [40, null, null, null]);
   assert.deepEqual(d.rough, [null, null, 10, null]);
   assert.deepEqual(d.stretches.map((s) => s.why), ['unknown', 'gap']);
-  assert.deepEqual(summary(d), { litres: 55, max: { value: 40, at: T(0) }, unknown: 1, gaps: 1 });
+  assert.deepEqual(summary(d), { litres: 55, max: { value: 40, at: T(0) }, unknown: 1, gaps: 1, partial: 0 });
 });
 
 test('buckets: empty ends say nothing, an empty middle is a gap, an incomplete one is rough', () => {

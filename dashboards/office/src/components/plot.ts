@@ -79,7 +79,12 @@ function behind(u: uPlot, look: Look): void {
     if (w <= 0) continue;
     // Too thin to see is not shown at all otherwise.
     const width = Math.max(w, 3 * devicePixelRatio);
-    if (s.why === 'unknown') {
+    if (s.why === 'unknown' && width < 6 * devicePixelRatio) {
+      ctx.save();
+      ctx.fillStyle = css('--bad');
+      ctx.fillRect(x, bbox.top, width, bbox.height);
+      ctx.restore();
+    } else if (s.why === 'unknown') {
       ctx.save();
       ctx.fillStyle = css('--bad-tint');
       ctx.fillRect(x, bbox.top, width, bbox.height);
