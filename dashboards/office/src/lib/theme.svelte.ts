@@ -11,14 +11,14 @@ class Themes {
   chosen = $state<Theme>(ORDER.find((x) => x === recall('theme')) ?? 'auto');
   #systemDark = $state(system.matches);
   /** Paper is white, and a chart is painted before the printer sees it. */
-  #printing = $state(false);
-  dark = $derived(!this.#printing && (this.chosen === 'dark' || (this.chosen === 'auto' && this.#systemDark)));
+  printing = $state(false);
+  dark = $derived(!this.printing && (this.chosen === 'dark' || (this.chosen === 'auto' && this.#systemDark)));
 
   constructor() {
     system.addEventListener('change', (e) => (this.#systemDark = e.matches));
     const printing = (now: boolean) => (): void =>
       flushSync(() => {
-        this.#printing = now;
+        this.printing = now;
       });
     addEventListener('beforeprint', printing(true));
     addEventListener('afterprint', printing(false));
