@@ -15,6 +15,10 @@ test('a probe that answers says that only the stream is missing', () => {
   assert.equal(state(link, 20_000), 'polling');
 });
 
+test('a stream that is refused again and again leaves the page polling', () => {
+  assert.equal(state(run(['heard', 0], ['broken', 1_000], ['heard', 9_000], ['broken', 12_000]), 20_000), 'polling');
+});
+
 test('failed probes count from the first, not from the last', () => {
   const link = run(['opened', 0], ['failed', 10_000], ['failed', 14_000]);
   assert.equal(state(link, 15_001), 'stale');
