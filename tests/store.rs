@@ -68,6 +68,7 @@ fn what_goes_in_comes_out() {
     let mut gaps = Values::NONE;
     gaps.set(2, 5);
     let batch = Batch {
+        outbox: vec![],
         id: 1,
         received: Ts(T0),
         rows: vec![

@@ -44,6 +44,9 @@ pub enum Command {
     ///
     /// Works beside a running daemon and without one, and changes nothing. The columns, and what to do in Excel or WPS: docs/guide/export.md. Number of rows, SHA-256 and the newest commit that is in it go to stderr.
     Export(Export),
+    /// The ways to tell people.
+    #[command(subcommand)]
+    Channels(ChannelsCommand),
     /// Look into the database.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -138,6 +141,24 @@ pub enum ExportLang {
 pub enum ExportFormat {
     /// RFC 4180, UTF-8.
     Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ChannelsCommand {
+    /// Send a test message and say what became of it. Works beside a running daemon.
+    ///
+    /// Needs the right to read the channels' secrets, as the daemon does. Exit code 74 if a channel did not take the message. Guide: docs/guide/alerts.md.
+    Test(ChannelsTest),
+}
+
+#[derive(Debug, Args)]
+pub struct ChannelsTest {
+    /// The config (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only this channel; left out: all of them.
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

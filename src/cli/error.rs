@@ -49,6 +49,12 @@ pub enum Error {
     Daemon(#[from] daemon::Error),
     #[error(transparent)]
     Replay(#[from] replay::Error),
+    #[error("there is no channel {name:?}; right would be one of: {}", known.join(", "))]
+    UnknownChannel { name: String, known: Vec<String> },
+    #[error("the config {} names no channel: nobody is told of anything; add [[channels]], see docs/guide/alerts.md", path.display())]
+    NoChannel { path: PathBuf },
+    #[error("{failed} of {of} channels did not take the test message")]
+    ChannelsFailed { failed: usize, of: usize },
     #[error(transparent)]
     StoreOpen(#[from] OpenError),
     #[error(transparent)]
@@ -77,9 +83,10 @@ impl Error {
 
     pub fn exit(&self) -> Exit {
         match self {
-            Error::LogFilter(_) => Exit::Usage,
+            Error::LogFilter(_) | Error::UnknownChannel { .. } => Exit::Usage,
             Error::ConfigFile { source, .. } => input(source.kind()),
-            Error::ConfigProblems { .. } => Exit::Config,
+            Error::ConfigProblems { .. } | Error::NoChannel { .. } => Exit::Config,
+            Error::ChannelsFailed { .. } => Exit::Io,
             Error::Replay(e) => match e {
                 replay::Error::Open { source, .. } => input(source.kind()),
                 replay::Error::Read { .. } => Exit::Io,
@@ -138,7 +145,10 @@ fn output(kind: ErrorKind) -> Exit {
 fn daemon(e: &daemon::Error) -> Exit {
     match e {
         // What the config points at is not there or not right; starting again will not mend it.
-        daemon::Error::Credentials(_) | daemon::Error::Subscription { .. } | daemon::Error::NoCertificate { .. } => Exit::Config,
+        daemon::Error::Credentials(_)
+        | daemon::Error::Channel { .. }
+        | daemon::Error::Subscription { .. }
+        | daemon::Error::NoCertificate { .. } => Exit::Config,
         daemon::Error::CaFile { source, .. } => input(source.kind()),
         daemon::Error::Open(e) => store_open(e),
         daemon::Error::Read(e) => store_read(e),

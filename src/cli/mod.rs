@@ -4,6 +4,7 @@
 //! `logs` sets up what goes to stderr, `reference` writes `docs/cli.md` from the grammar.
 
 mod args;
+mod channels;
 mod check;
 mod error;
 mod export;
@@ -17,7 +18,7 @@ mod store;
 pub use error::{Error, Exit};
 pub use reference::reference;
 
-use args::{Cli, Command, LogFormat, StoreCommand};
+use args::{ChannelsCommand, Cli, Command, LogFormat, StoreCommand};
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ fn obey(cli: &Cli) -> Result<(), Error> {
         Command::Check(c) => check::run(&c.config),
         Command::Export(e) => export::run(e, cli.log_format),
         Command::Replay(r) => replay::run(r, cli.log_format),
+        Command::Channels(ChannelsCommand::Test(c)) => channels::test(&c.config, c.channel.as_deref()),
         Command::Store(StoreCommand::Stats(c)) => store::stats(&c.config),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`load`] and [`parse`] turn TOML into a [`Config`] of typed values, or into the list of all [`Problem`]s: line, key, what is wrong,
 //! what would be right. Checking has no side effects and needs no rights: passwords are read at the daemon's start, by
-//! [`Mqtt::credentials`].
+//! [`SecretFrom::read`].
 //!
 //! Only `cli` and `daemon` see this module; they hand each other module its own settings. It knows nothing of ours but `domain`.
 //!
@@ -10,6 +10,8 @@
 //! `bindings` each own a part of the file.
 
 mod bindings;
+mod channels;
+mod credentials;
 mod gateway;
 mod meters;
 mod mqtt;
@@ -24,7 +26,9 @@ mod topics;
 mod values;
 mod web;
 
-pub use mqtt::{Credentials, CredentialsError, Login, Mqtt, PasswordFrom};
+pub use channels::{Address, Channel, ChannelKind, Language};
+pub use credentials::{CredentialsError, SecretFrom};
+pub use mqtt::{Credentials, Login, Mqtt};
 pub use problem::{Problem, render};
 pub use store::Store;
 pub use subscriptions::{FIRST_COLUMN, Format, JsonColumn, Subscription};
@@ -46,6 +50,8 @@ pub struct Config {
     pub mqtt: Option<Mqtt>,
     pub store: Store,
     pub web: Web,
+    /// None: nobody is told of anything.
+    pub channels: Vec<Channel>,
 }
 
 /// Why there is no config.
@@ -83,7 +89,20 @@ fn not_utf8(bytes: &[u8], at: usize) -> Problem {
 
 static ROOT: Shape = Shape {
     path: "",
-    keys: &["gateway", "communities", "compounds", "buildings", "units", "households", "prices", "meters", "mqtt", "store", "web"],
+    keys: &[
+        "gateway",
+        "communities",
+        "compounds",
+        "buildings",
+        "units",
+        "households",
+        "prices",
+        "meters",
+        "mqtt",
+        "store",
+        "web",
+        "channels",
+    ],
     hints: &[("community", "[[communities]]: a gateway may serve several"), ("subscriptions", "[[mqtt.subscriptions]]")],
 };
 
@@ -109,17 +128,17 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>) -> Optio
     let mqtt = mqtt_table.map(|t| mqtt::mqtt(&t, gateway.as_ref().map(|g| g.id.as_str()), subscriptions::finished(&feeds)));
     let price_milliyuan_per_tonne = gateway::price(&root);
     let points = meters::read(&root, &meters::Surroundings { places: &places, feeds: &feeds, price_milliyuan_per_tonne });
-    let (store, web) = (store::store(&root), web::web(&root));
+    let (store, web, channels) = (store::store(&root), web::web(&root), channels::channels(&root));
 
     let gateway = gateway?;
     let feeds = feeds.iter().map(subscriptions::Draft::feed).collect::<Option<Vec<_>>>()?;
     let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds };
-    Some(Config { topology, mqtt: mqtt.map_or(Some(None), |m| m.map(Some))?, store: store?, web: web? })
+    Some(Config { topology, mqtt: mqtt.map_or(Some(None), |m| m.map(Some))?, store: store?, web: web?, channels: channels? })
 }
 
 /// Every key that a config file may have, lists marked by `[]`: `meters[].serial`. The reference file is held against it.
 pub fn known_keys() -> impl Iterator<Item = String> {
-    let shapes: [&Shape; 16] = [
+    let shapes: [&Shape; 17] = [
         &ROOT,
         &gateway::GATEWAY,
         &gateway::PRICES,
@@ -136,6 +155,7 @@ pub fn known_keys() -> impl Iterator<Item = String> {
         &subscriptions::ALSO,
         &store::STORE,
         &web::WEB,
+        &channels::CHANNELS,
     ];
     let keys = |s: &'static Shape| s.keys.iter().map(move |k| if s.path.is_empty() { (*k).to_owned() } else { format!("{}.{k}", s.path) });
     shapes.into_iter().flat_map(keys)

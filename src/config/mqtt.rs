@@ -1,5 +1,6 @@
 //! `[mqtt]`: the broker and the way in.
 
+use super::credentials::{CredentialsError, SecretFrom, variable};
 use super::reader::{Field, Shape, Table};
 use super::subscriptions::{self, Subscription};
 use super::values::Wrong;
@@ -35,16 +36,7 @@ pub struct Mqtt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     pub username: String,
-    pub password: Option<PasswordFrom>,
-}
-
-/// Where the password is kept: never in the config itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PasswordFrom {
-    /// A file that holds nothing else. May begin with `$CREDENTIALS_DIRECTORY/`, where systemd's `LoadCredential=` puts it.
-    File(PathBuf),
-    /// An environment variable.
-    Env(String),
+    pub password: Option<SecretFrom>,
 }
 
 /// A user name and the password to it.
@@ -61,41 +53,11 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why the password could not be had at start.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
-    #[error("mqtt.password_file: cannot read {path}: {source}", path = path.display())]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("mqtt.password_file: {path} is empty", path = path.display())]
-    Empty { path: PathBuf },
-    #[error(
-        "mqtt: the environment variable {0} is not set; set it, or add LoadCredential= to the unit (systemctl edit heyun), or name a file with password_file"
-    )]
-    Env(String),
-}
-
-const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
-
 impl Mqtt {
     /// Reads the password. Only for the daemon's start: a check of the config must work without the right to see it.
     pub fn credentials(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Credentials>, CredentialsError> {
         let Some(login) = &self.login else { return Ok(None) };
-        let var = |name: &str| env(name).filter(|v| !v.is_empty()).ok_or_else(|| CredentialsError::Env(name.to_owned()));
-        let password = match &login.password {
-            None => None,
-            Some(PasswordFrom::Env(name)) => Some(var(name)?),
-            Some(PasswordFrom::File(path)) => {
-                let path = match path.strip_prefix(format!("${CREDENTIALS_DIRECTORY}")) {
-                    Ok(rest) => PathBuf::from(var(CREDENTIALS_DIRECTORY)?).join(rest),
-                    Err(_) => path.clone(),
-                };
-                match std::fs::read_to_string(&path) {
-                    Ok(text) if text.trim_end_matches(['\r', '\n']).is_empty() => return Err(CredentialsError::Empty { path }),
-                    Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-                    Err(source) => return Err(CredentialsError::File { path, source }),
-                }
-            }
-        };
+        let password = login.password.as_ref().map(|p| p.read("mqtt.password", env)).transpose()?;
         Ok(Some(Credentials { username: login.username.clone(), password }))
     }
 }
@@ -178,22 +140,12 @@ fn login(t: &Table<'_>) -> Option<Option<Login>> {
         password.dangling::<()>("a password without a user name", "username = \"…\" as well");
     }
     let username = user.map(|f| f.text());
-    let file = file.map(|f| f.text().map(|s| PasswordFrom::File(PathBuf::from(s))));
-    let env = env.map(|f| f.parsed(variable).map(PasswordFrom::Env));
+    let file = file.map(|f| f.text().map(|s| SecretFrom::File(PathBuf::from(s))));
+    let env = env.map(|f| f.parsed(variable).map(SecretFrom::Env));
     let password = file.or(env).map_or(Some(None), |p| p.map(Some));
     match username {
         Some(username) => Some(Some(Login { username: username?.to_owned(), password: password? })),
         None => password.map(|_| None),
-    }
-}
-
-fn variable(s: &str) -> Result<String, Wrong> {
-    let good = s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !s.starts_with(|c: char| c.is_ascii_digit());
-    // Whoever writes the password itself here must not find it in a log.
-    if good {
-        Ok(s.to_owned())
-    } else {
-        Err(Wrong::new("this is not the name of an environment variable", "letters, digits and _: \"HEYUN_MQTT_PASSWORD\""))
     }
 }
 
@@ -266,18 +218,18 @@ mod tests {
         };
         let home = dir.path().to_str().unwrap().to_owned();
         let env = |name: &str| match name {
-            CREDENTIALS_DIRECTORY => Some(home.clone()),
+            "CREDENTIALS_DIRECTORY" => Some(home.clone()),
             "PW" => Some("x".to_owned()),
             _ => None,
         };
         let get = |from| mqtt(Some(from)).credentials(&env).map(|c| c.and_then(|c| c.password)).map_err(|e| e.to_string());
-        assert_eq!(get(PasswordFrom::File(dir.path().join("pw"))), Ok(Some("geheim ".into())));
-        assert_eq!(get(PasswordFrom::File("$CREDENTIALS_DIRECTORY/pw".into())), Ok(Some("geheim ".into())));
-        assert_eq!(get(PasswordFrom::Env("PW".into())), Ok(Some("x".into())));
-        assert!(get(PasswordFrom::Env("NOPE".into())).is_err());
-        assert!(get(PasswordFrom::File(dir.path().join("empty"))).is_err());
-        assert!(get(PasswordFrom::File(dir.path().join("none"))).is_err());
-        let all = mqtt(Some(PasswordFrom::Env("PW".into()))).credentials(&|_| Some("geheim".into())).unwrap();
+        assert_eq!(get(SecretFrom::File(dir.path().join("pw"))), Ok(Some("geheim ".into())));
+        assert_eq!(get(SecretFrom::File("$CREDENTIALS_DIRECTORY/pw".into())), Ok(Some("geheim ".into())));
+        assert_eq!(get(SecretFrom::Env("PW".into())), Ok(Some("x".into())));
+        assert!(get(SecretFrom::Env("NOPE".into())).is_err());
+        assert!(get(SecretFrom::File(dir.path().join("empty"))).is_err());
+        assert!(get(SecretFrom::File(dir.path().join("none"))).is_err());
+        let all = mqtt(Some(SecretFrom::Env("PW".into()))).credentials(&|_| Some("geheim".into())).unwrap();
         assert!(!format!("{all:?}").contains("geheim"));
     }
 }

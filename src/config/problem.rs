@@ -65,9 +65,13 @@ pub(super) fn mask(line: &str) -> String {
         let key = key.rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).next().unwrap_or("").to_lowercase();
         let (value, names_a_file) = (&line[i..], key.ends_with("_file"));
         let secret = !names_a_file && ["passw", "pwd", "secret", "token"].iter().any(|word| key.contains(word));
+        // A key that is told instead of its place, or an address with one in it.
+        let key_itself = ["key", "url_env"].contains(&key.as_str()) || key.ends_with("_key");
+        let query =
+            ["key=", "token=", "secret="].iter().any(|word| value.contains(&format!("?{word}")) || value.contains(&format!("&{word}")));
         // user:password@host
         let login = value.contains('@') && (key == "url" || value.contains("://"));
-        if secret || login {
+        if secret || key_itself || query || login {
             return format!("{}= ***", &line[..i]);
         }
     }
@@ -89,6 +93,10 @@ mod tests {
             r#"url = "mqtt://heyun:ge/hei@m@host:1" # geheim"#,
             r#"broker = "mqtt://heyun:geheim@host""#,
             r#"url = "heyun:geheim@host""#,
+            r#"url = "https://robot.example/send?key=geheim""#,
+            r#"url_file = "https://robot.example/send?a=1&key=geheim""#,
+            r#"{ kind = "wecom", url_env = "geheim" }"#,
+            r#"key = "geheim""#,
         ] {
             let masked = mask(line);
             assert!(masked.ends_with("= ***") && !masked.contains("hei"), "{masked}");

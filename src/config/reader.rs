@@ -275,6 +275,26 @@ impl<'d> Field<'d> {
         }
     }
 
+    /// `true` or `false`.
+    pub fn boolean(&self) -> Option<bool> {
+        match self.value {
+            DeValue::Boolean(b) => Some(*b),
+            _ => self.wrong_type("true or false"),
+        }
+    }
+
+    /// A list of texts, each of which `f` understands.
+    pub fn texts<T>(&self, f: impl Fn(&str) -> Parsed<T>) -> Option<Vec<T>> {
+        let DeValue::Array(items) = self.value else { return self.wrong_type("a list of texts: [\"…\", \"…\"]") };
+        let entry = |(i, item): (usize, &'d Spanned<DeValue<'d>>)| {
+            let field = Field { doc: self.doc, key: format!("{}[{i}]", self.key), span: item.span(), value: item.get_ref() };
+            field.parsed(&f)
+        };
+        // Every wrong one is noted before the first ends it.
+        let all: Vec<Option<T>> = items.iter().enumerate().map(entry).collect();
+        all.into_iter().collect()
+    }
+
     /// A whole number within `range`.
     pub fn integer(&self, range: RangeInclusive<i64>) -> Option<i64> {
         let right = format!("a whole number from {} to {}", range.start(), range.end());

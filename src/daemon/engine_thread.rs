@@ -8,11 +8,11 @@ use super::clock;
 use super::commit_rule::CommitRule;
 use super::error::Error;
 use crate::domain::engine::{CommandError, Effect, Effects, Engine, Input, PastUnavailable, Snapshot};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, Urgency};
 use crate::domain::reading::Values;
 use crate::domain::time::{Ms, Ts};
 use crate::ingest::mqtt::{AckSender, AckToken, Arrival, FromBroker};
-use crate::store::{Batch, CommitErrorKind, EventRecord, Reader, Writer};
+use crate::store::{Batch, CommitErrorKind, EventRecord, OutboxEntry, Reader, Writer};
 use crate::web::CommandRequest;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -67,6 +67,10 @@ pub struct Outputs {
     pub acks: Option<AckSender>,
     pub snapshot: watch::Sender<Arc<Snapshot>>,
     pub store: watch::Sender<StoreStatus>,
+    /// Changes with every commit that holds notices.
+    pub notices: watch::Sender<u64>,
+    /// Names of the channels that notices go to. None: nobody is told of anything.
+    pub channels: Vec<Arc<str>>,
 }
 
 type Reply = oneshot::Sender<Result<Arc<Incident>, CommandError>>;
@@ -302,7 +306,7 @@ impl EngineThread {
         };
         if self.effects.list.is_empty() && !checkpoint {
             self.engine.committed(None);
-            self.after_commit();
+            self.after_commit(false);
             return Ok(());
         }
         let batch = Arc::new(self.batch(checkpoint)?);
@@ -313,7 +317,11 @@ impl EngineThread {
             self.last_checkpoint = Some(Instant::now());
         }
         self.engine.committed(Some(batch.id));
-        self.after_commit();
+        let notices = !batch.outbox.is_empty();
+        self.after_commit(notices);
+        if notices {
+            self.outputs.notices.send_replace(batch.id);
+        }
         Ok(())
     }
 
@@ -334,6 +342,14 @@ impl EngineThread {
                     code: Cow::Borrowed(e.change.code()),
                     body: serde_json::to_string(&e)?,
                 }),
+                Effect::Notice(n) => batch.outbox.extend(self.outputs.channels.iter().map(|channel| OutboxEntry {
+                    event: n.event,
+                    at: n.at,
+                    incident: n.incident.clone(),
+                    kind: Cow::Borrowed(n.kind.code()),
+                    urgent: n.urgency == Urgency::Urgent,
+                    channel: channel.clone(),
+                })),
             }
         }
         Ok(batch)
@@ -401,7 +417,7 @@ impl EngineThread {
         })
     }
 
-    fn after_commit(&mut self) {
+    fn after_commit(&mut self, notices: bool) {
         self.rule.committed(self.now());
         let acks = std::mem::take(&mut self.acks);
         if let Some(sender) = &self.outputs.acks
@@ -410,10 +426,10 @@ impl EngineThread {
             warn!("the MQTT thread is gone; committed messages will come again as duplicates");
         }
         self.snapshot_due = true;
-        if self.replies.is_empty() {
+        if self.replies.is_empty() && !notices {
             self.publish_if_due();
         } else {
-            // Who is told "closed" and then looks must see it closed.
+            // Who is told "closed" and then looks must see it closed; a message tells the newest figures.
             self.publish();
         }
         for (reply, result) in self.replies.drain(..) {

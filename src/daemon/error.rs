@@ -17,6 +17,8 @@ pub enum Error {
     NoCertificate { path: PathBuf },
     #[error("subscription {name:?}: {what}")]
     Subscription { name: String, what: String },
+    #[error("channel {name:?}: its url {what}")]
+    Channel { name: String, what: &'static str },
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("the stored state cannot be read: {0}")]

@@ -4,7 +4,8 @@ use super::clock;
 use super::engine_thread::StoreStatus;
 use crate::domain::time::Ts;
 use crate::ingest::mqtt::{LinkState, Status};
-use crate::web::{Batches, Broker, BrokerState, Health, StoreHealth, StoreState};
+use crate::notify;
+use crate::web::{Batches, Broker, BrokerState, ChannelError, ChannelHealth, Health, StoreHealth, StoreState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ pub struct Parts {
     /// None: the config names no broker.
     pub broker: Option<watch::Receiver<Status>>,
     pub store: watch::Receiver<StoreStatus>,
+    pub channels: watch::Receiver<Vec<notify::Status>>,
 }
 
 /// Follows the parts until the engine is gone.
@@ -31,9 +33,16 @@ pub fn watch(mut parts: Parts) -> watch::Receiver<Arc<Health>> {
                     None => std::future::pending().await,
                 }
             };
+            // Where there are no channels, nobody is left to tell of them.
+            let channels = async {
+                if parts.channels.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
             let lives = tokio::select! {
                 store = parts.store.changed() => store.is_ok(),
                 broker = broker => broker,
+                () = channels => true,
                 () = tokio::time::sleep(LOOK_AGAIN) => true,
             };
             tx.send_replace(Arc::new(view(&parts)));
@@ -59,7 +68,21 @@ fn view(parts: &Parts) -> Health {
             since: store.since,
             last_error: store.last_error,
         },
+        channels: parts.channels.borrow().iter().map(channel_view).collect(),
         batches: Batches { committed: store.committed, failed: store.failed, last_at: store.last_commit },
+    }
+}
+
+fn channel_view(s: &notify::Status) -> ChannelHealth {
+    ChannelHealth {
+        name: s.name.clone(),
+        kind: s.kind,
+        failing_since: s.failing_since,
+        last_error: s.last_trouble.map(|t| ChannelError { code: t.code(), number: t.number(), text: t.text() }),
+        pending: s.pending,
+        sent: s.sent,
+        failed: s.failed,
+        last_sent: s.last_sent,
     }
 }
 

@@ -12,12 +12,15 @@ mod error;
 mod health;
 mod settings;
 
+pub use clock::now;
 pub use error::Error;
+pub use settings::channels;
 
 use crate::config::Config;
 use crate::domain::engine::Effects;
+use crate::domain::time::Day;
 use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
-use crate::{store, systemd, web};
+use crate::{notify, store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +33,9 @@ const COMMANDS: usize = 16;
 
 /// The orderly stop takes no longer; what is not committed by then comes again from the broker.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the orderly stop waits for a message that is on its way.
+const LAST_MESSAGE: Duration = Duration::from_secs(1);
 
 /// Runs until a signal or until a part ends by itself.
 pub fn run(config: &Config) -> Result<(), Error> {
@@ -53,7 +59,10 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let topology = Arc::new(config.topology.clone());
     let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
+    let channels = settings::channels(config)?;
     let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
+    let zone = topology.tz.clone();
+    writer.keep_days(Box::new(move |ts| Day::of(ts, &zone)))?;
     // A fold may take seconds: a signal that comes meanwhile ends the process, for nothing has happened yet.
     let folding = tokio::task::spawn_blocking({
         let (topology, reader) = (topology.clone(), reader.clone());
@@ -92,11 +101,23 @@ async fn serve(config: &Config) -> Result<(), Error> {
         broker_tx = None;
     }
     let inputs = Inputs { broker, commands, pings, stop };
-    let outputs = Outputs { acks, snapshot: snapshot_tx, store: store_tx };
+    let (notices, committed) = watch::channel(last_batch);
+    let names = channels.iter().map(|c| c.name.clone()).collect();
+    let outputs = Outputs { acks, snapshot: snapshot_tx, store: store_tx, notices, channels: names };
+    let outbox = writer.outbox();
     let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
     let engine_thread = spawn_engine(engine, ended_tx)?;
 
-    let mut health = health::watch(health::Parts { started_at: clock::now(), broker: broker_status, store: store_status });
+    let told_by = notify::Handles {
+        topology: topology.clone(),
+        snapshot: snapshot.clone(),
+        reader: reader.clone(),
+        outbox,
+        committed,
+        clock: clock::now,
+    };
+    let (mut notifier, channels) = notify::start(channels, &told_by);
+    let mut health = health::watch(health::Parts { started_at: clock::now(), broker: broker_status, store: store_status, channels });
     let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone() };
     let mut web_task = tokio::spawn(web::serve(listener, handles, async move {
         // A dropped sender is a stop as well.
@@ -119,6 +140,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
             }
             name = signals.next() => { info!(signal = name, "stopping"); break None; }
             e = ended.recv() => break e,
+            () = notifier.ended() => break Some(("notify", Ok(()))),
             web = &mut web_task => break Some(("web", web_end(web))),
         }
     };
@@ -127,12 +149,13 @@ async fn serve(config: &Config) -> Result<(), Error> {
         error!(part = name, "a part ended by itself; stopping");
     }
     let web_is_over = web_task.is_finished();
-    // The order: ingest closes, the engine drains, the store commits, the last acknowledgements leave, the web ends.
+    // The order: ingest closes, a message on its way is taken and marked, the engine drains, the store commits, the last acknowledgements leave, the web ends.
     let orderly = async {
         if let Some(t) = &mqtt_thread {
             t.stop_taking();
         }
         drop(broker_tx);
+        notifier.stop(LAST_MESSAGE).await;
         stop_tx.send_replace(true);
         joined("engine", move || engine_thread.join().is_ok()).await?;
         if let Some(t) = mqtt_thread {

@@ -2,12 +2,14 @@
 
 use super::clock;
 use super::error::Error;
-use crate::config::{Config, Format, Mqtt, Subscription};
+use crate::config::{Address, Channel, ChannelKind, Config, Format, Language, Mqtt, Subscription};
 use crate::ingest::decode::{self, Pointer};
 use crate::ingest::mqtt;
+use crate::notify::{self, Secret};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::path::Path;
+use tracing::warn;
 
 /// What the MQTT thread is told. Reads the password and the certificate.
 pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
@@ -26,6 +28,50 @@ pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
         since: config.topology.since,
         clock: clock::now_and_sure,
     })
+}
+
+/// Where a robot's key belongs, if the key alone is given.
+const WECOM: &str = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=";
+
+/// The ways to tell people, with their addresses and keys.
+pub fn channels(config: &Config) -> Result<Vec<notify::Settings>, Error> {
+    config.channels.iter().map(channel).collect()
+}
+
+fn channel(c: &Channel) -> Result<notify::Settings, Error> {
+    let wrong = |what| Error::Channel { name: c.name.clone(), what };
+    let env = |name: &str| std::env::var(name).ok();
+    let key = |what: &str| format!("channels.{}.{what}", c.name);
+    let (url, form) = match &c.kind {
+        ChannelKind::Webhook { url, secret } => {
+            let url = match url {
+                Address::Plain(url) => url.clone(),
+                Address::Kept(from) => from.read(&key("url"), &env)?,
+            };
+            let secret = secret.as_ref().map(|s| s.read(&key("secret"), &env)).transpose()?;
+            (url, notify::Form::Webhook { secret: secret.map(Secret::new) })
+        }
+        ChannelKind::Wecom { url, mention_mobiles, mention_all } => {
+            let text = url.read(&key("url"), &env)?;
+            let is_key = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            let url = if is_key { format!("{WECOM}{text}") } else { text };
+            if !url.contains("key=") {
+                return Err(wrong("holds neither a robot's address (https://…?key=…) nor its key"));
+            }
+            (url, notify::Form::Wecom { mentions: notify::Mentions { mobiles: mention_mobiles.clone(), all: *mention_all } })
+        }
+    };
+    if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_whitespace) {
+        return Err(wrong("is no address: https://… would be right, and nothing else in it"));
+    }
+    if url.starts_with("http://") {
+        warn!(channel = %c.name, "http: whoever is on the way can read and change what this channel tells; https would be better");
+    }
+    let language = match c.language {
+        Language::Chinese => notify::Language::Chinese,
+        Language::English => notify::Language::English,
+    };
+    Ok(notify::Settings { name: c.name.as_str().into(), url: Secret::new(url), form, language })
 }
 
 /// The file's bytes, if there is a certificate in them: otherwise every connection would fail, and look like a broker that is away.

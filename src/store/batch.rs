@@ -1,5 +1,6 @@
 //! What is committed in one piece.
 
+use super::outbox::OutboxEntry;
 use crate::domain::engine::{IdentityRecord, SourceRecord};
 use crate::domain::reading::Row;
 use crate::domain::time::Ts;
@@ -21,6 +22,8 @@ pub struct Batch {
     pub identities: Vec<IdentityRecord>,
     /// Dense in `seq`, from the newest stored + 1.
     pub events: Vec<EventRecord>,
+    /// What these events have people told: durable with them.
+    pub outbox: Vec<OutboxEntry>,
     /// The state after this very batch.
     pub checkpoint: Option<Checkpoint>,
 }

@@ -78,6 +78,8 @@ pub enum CommitError {
     SourceDiffers { batch: u64, source_id: u32 },
     #[error("{}: the database was removed or replaced while it was open; put it back and start again", .path.display())]
     Replaced { path: PathBuf },
+    #[error("the outbox cannot be marked: {source}")]
+    Mark { source: rusqlite::Error },
     #[error("closing: {source}; nothing is lost, the log is read at the next start")]
     Close { source: rusqlite::Error },
     #[error("the store's thread is gone")]
@@ -87,7 +89,7 @@ pub enum CommitError {
 impl CommitError {
     pub fn kind(&self) -> CommitErrorKind {
         match self {
-            CommitError::Sqlite { source, .. } | CommitError::Close { source } => sqlite_kind(source),
+            CommitError::Sqlite { source, .. } | CommitError::Mark { source } | CommitError::Close { source } => sqlite_kind(source),
             _ => CommitErrorKind::Fatal,
         }
     }

@@ -12,18 +12,22 @@
 mod batch;
 mod commit;
 mod connection;
+mod days;
 mod error;
 mod fold;
 mod key;
 mod lock;
+mod outbox;
 mod query;
 mod reader;
 mod schema;
 mod writer;
 
 pub use batch::{Batch, Checkpoint, Committed, EventRecord};
+pub use days::{ClosedDay, DayColumn, DayOf};
 pub use error::{CommitError, CommitErrorKind, OpenError, ReadError};
 pub use fold::FoldItem;
+pub use outbox::{Done, LOG_KEPT, Mark, MarkRefused, Outbox, OutboxEntry, Pending, PendingEntry};
 pub use query::{Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 pub use reader::{READER_CONNECTIONS, Reader};
 pub use schema::{APPLICATION_ID, VERSION};

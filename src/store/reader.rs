@@ -2,9 +2,11 @@
 
 use super::batch::EventRecord;
 use super::connection;
+use super::days::{self, ClosedDay};
 use super::error::ReadError;
 use super::fold::{FoldItem, Group};
 use super::key;
+use super::outbox::{self, Pending};
 use super::query::{self, Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 use crate::domain::engine::{IdentityRecord, SourceRecord};
 use crate::domain::reading::{Row, SourceId, Values};
@@ -51,6 +53,11 @@ impl Reader {
     /// The newest row of a source strictly before `ts`, within [`LOOK_BACK_ROWS`].
     pub fn row_before(&self, source: SourceId, ts: Ts) -> Result<Before, ReadError> {
         self.ask(|c| query::row_before(c, source, ts, LOOK_BACK_ROWS))
+    }
+
+    /// The closed days with numbers in `from..to`, in order, and what a column of a source said in each. Of other days the rows tell.
+    pub fn days(&self, source: SourceId, column: usize, from: i32, to: i32) -> Result<Vec<ClosedDay>, ReadError> {
+        self.ask(|c| days::days(c, source, column, from, to))
     }
 
     /// What a source said at this very instant.
@@ -129,6 +136,21 @@ impl Reader {
     /// All events of one incident, in their order.
     pub fn events_of(&self, incident: &str) -> Result<Vec<EventRecord>, ReadError> {
         self.ask(|c| query::events_of(c, incident))
+    }
+
+    /// What waits for a channel: of its entries at most `limit`, urgent ones first, then in order.
+    pub fn pending(&self, channel: &str, limit: usize) -> Result<Pending, ReadError> {
+        self.ask(|c| outbox::pending(c, channel, limit))
+    }
+
+    /// When a channel took messages, from `since` on, oldest first.
+    pub fn taken_since(&self, channel: &str, since: Ts) -> Result<Vec<Ts>, ReadError> {
+        self.ask(|c| outbox::taken_since(c, channel, since))
+    }
+
+    /// When a channel last took a message, as far as the log goes back ([`LOG_KEPT`](super::LOG_KEPT)).
+    pub fn last_taken(&self, channel: &str) -> Result<Option<Ts>, ReadError> {
+        self.ask(|c| outbox::last_taken(c, channel))
     }
 
     /// The newest checkpoint.

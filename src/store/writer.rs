@@ -2,8 +2,10 @@
 
 use super::batch::{Batch, Committed};
 use super::commit::Committer;
+use super::days::DayOf;
 use super::error::{CommitError, OpenError};
 use super::lock::Lock;
+use super::outbox::{Mark, Outbox};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,20 +13,24 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 /// Requests that may wait for the store's thread. The engine sends one batch at a time and waits for its answer, pings come from the
-/// watchdog: when the queue is full, the caller waits too. Nothing is ever dropped.
+/// watchdog: when the queue is full, the caller waits too. Whoever marks the outbox is sent away and comes again. Nothing is ever dropped.
 pub const QUEUE: usize = 4;
 
 /// Owns the thread `store`. Dropping it closes the file in good order, as [`Writer::close`] does, but tells nobody how that went.
 #[derive(Debug)]
 pub struct Writer {
-    /// None once closing has begun.
-    jobs: Option<SyncSender<Job>>,
+    jobs: SyncSender<Job>,
+    /// None once it has ended.
     thread: Option<JoinHandle<Result<(), rusqlite::Error>>>,
 }
 
-enum Job {
+pub(super) enum Job {
     Commit(Arc<Batch>, SyncSender<Result<Committed, CommitError>>),
     Ping(SyncSender<()>),
+    KeepDays(DayOf, SyncSender<()>),
+    Mark(Mark, Box<dyn FnOnce(Result<(), CommitError>) + Send>),
+    /// The last one: whoever still holds an [`Outbox`] keeps nothing open.
+    Close,
 }
 
 impl Writer {
@@ -40,7 +46,7 @@ impl Writer {
                 closed
             })
             .map_err(OpenError::Thread)?;
-        Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Writer { jobs, thread: Some(thread) })
     }
 
     /// Stores the batch and returns when it would survive a power cut. Blocks the caller.
@@ -57,6 +63,17 @@ impl Writer {
         self.ask(Job::Ping).ok_or(CommitError::Gone)
     }
 
+    /// From the next commit on, days that are over by this calendar are closed ([`Reader::days`](super::Reader::days)), one per commit.
+    /// Without it none is, and those that rows come late for are opened all the same.
+    pub fn keep_days(&self, calendar: DayOf) -> Result<(), CommitError> {
+        self.ask(|reply| Job::KeepDays(calendar, reply)).ok_or(CommitError::Gone)
+    }
+
+    /// The way to mark entries of the outbox.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.jobs.clone())
+    }
+
     /// Moves the log into the database and closes it. An error here loses nothing: the log stays and is read at the next opening.
     pub fn close(mut self) -> Result<(), CommitError> {
         match self.finish() {
@@ -70,13 +87,15 @@ impl Writer {
     /// None where the thread is gone before it answers.
     fn ask<T>(&self, job: impl FnOnce(SyncSender<T>) -> Job) -> Option<T> {
         let (reply, answer) = sync_channel(1);
-        self.jobs.as_ref()?.send(job(reply)).ok()?;
+        self.jobs.send(job(reply)).ok()?;
         answer.recv().ok()
     }
 
     fn finish(&mut self) -> Option<std::thread::Result<Result<(), rusqlite::Error>>> {
-        self.jobs = None;
-        self.thread.take().map(JoinHandle::join)
+        let thread = self.thread.take()?;
+        // An error means that the thread is gone, which joining it tells.
+        self.jobs.send(Job::Close).ok();
+        Some(thread.join())
     }
 }
 
@@ -97,6 +116,12 @@ fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite:
             Job::Ping(reply) => {
                 let _ = reply.send(());
             }
+            Job::KeepDays(calendar, reply) => {
+                committer.keep_days(calendar);
+                let _ = reply.send(());
+            }
+            Job::Mark(mark, told) => told(committer.mark(&mark)),
+            Job::Close => break,
         }
     }
     committer.close()

@@ -4,7 +4,7 @@ use super::error::Error;
 use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
-use super::{export, flow, health, incidents, live, meters, metrics, readings, sources, topology};
+use super::{channels, export, flow, health, incidents, live, meters, metrics, readings, sources, topology};
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Uri, header};
 use axum::middleware;
@@ -47,6 +47,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(incidents::accept))
         .routes(routes!(incidents::close))
         .routes(routes!(sources::sources))
+        .routes(routes!(channels::channels))
         .routes(routes!(live::live))
 }
 

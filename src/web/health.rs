@@ -1,5 +1,6 @@
 //! Whether the gateway does its work: for systemd, a monitor, a person.
 
+use super::channels::{self, ChannelReport};
 use super::handles::HealthState;
 use super::texts;
 use crate::domain::time::Ts;
@@ -25,6 +26,37 @@ pub struct Health {
     pub broker: Broker,
     pub store: StoreHealth,
     pub batches: Batches,
+    /// In the order of the config.
+    pub channels: Vec<ChannelHealth>,
+}
+
+/// A way to tell people. Its address is a secret and known to nobody here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelHealth {
+    pub name: Arc<str>,
+    /// `webhook` or `wecom`.
+    pub kind: &'static str,
+    /// Since when nothing gets through; None while all is well.
+    pub failing_since: Option<Ts>,
+    /// The newest trouble, also of a time that is over.
+    pub last_error: Option<ChannelError>,
+    /// Notices that wait.
+    pub pending: u64,
+    /// Messages that were taken, since the process started.
+    pub sent: u64,
+    /// Attempts that failed, since the process started.
+    pub failed: u64,
+    pub last_sent: Option<Ts>,
+}
+
+/// Why a channel did not take a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChannelError {
+    /// `unreachable`, `timeout`, `certificate`, `status`, `redirect`, `answer`, `errcode`, `key`, `rate` or `client`.
+    pub code: &'static str,
+    /// HTTP status or the robot's own code.
+    pub number: Option<i64>,
+    pub text: Text,
 }
 
 /// The way to the broker.
@@ -85,6 +117,8 @@ pub struct HealthReport {
     batches_committed: u64,
     batches_failed: u64,
     last_commit_at: Option<Stamp>,
+    /// A channel that fails makes the gateway no less healthy, but somebody may not hear of a leak.
+    channels: Vec<ChannelReport>,
     pid: u32,
     resident_bytes: Option<u64>,
 }
@@ -136,6 +170,7 @@ fn report(h: &Health, gateway: &str, tz: &TimeZone, reasons: Vec<Reason>) -> Hea
         batches_committed: h.batches.committed,
         batches_failed: h.batches.failed,
         last_commit_at: Stamp::maybe(h.batches.last_at, tz),
+        channels: channels::reports(&h.channels, tz),
         pid: std::process::id(),
         resident_bytes: resident_bytes(),
     }

@@ -45,6 +45,9 @@ enum Metric {
     Batches,
     BatchesFailed,
     SnapshotAge,
+    NoticesSent,
+    NoticesFailed,
+    NoticesPending,
     Resident,
     Start,
 }
@@ -90,6 +93,9 @@ const ENTRIES: &[Entry] = &[
     Entry(Metric::Batches, "heyun_batches_committed", None, Kind::Counter, "", "Transactions of readings and events"),
     Entry(Metric::BatchesFailed, "heyun_batches_failed", None, Kind::Counter, "", "Attempts to commit that failed and were repeated"),
     Entry(Metric::SnapshotAge, "heyun_snapshot_age", Some("seconds"), Kind::Gauge, "", "Age of the state that these figures are of"),
+    Entry(Metric::NoticesSent, "heyun_notices_sent", None, Kind::Counter, "channel", "Messages that a channel took"),
+    Entry(Metric::NoticesFailed, "heyun_notices_failed", None, Kind::Counter, "channel", "Attempts to send that failed and are repeated"),
+    Entry(Metric::NoticesPending, "heyun_notices_pending", None, Kind::Gauge, "channel", "Notices that a channel has not taken yet"),
     Entry(Metric::Resident, "heyun_process_resident_memory", Some("bytes"), Kind::Gauge, "", "Memory of the process that lies in RAM"),
     Entry(Metric::Start, "heyun_process_start_time", Some("seconds"), Kind::Gauge, "", "When the process started, since 1970"),
 ];
@@ -216,6 +222,9 @@ impl Scrape {
             Metric::Batches => put(&[], count(h.batches.committed)),
             Metric::BatchesFailed => put(&[], count(h.batches.failed)),
             Metric::SnapshotAge => put(&[], (self.now - self.snapshot.at).0 / 1_000),
+            Metric::NoticesSent => h.channels.iter().try_for_each(|c| put(&[("channel", &c.name)], count(c.sent))),
+            Metric::NoticesFailed => h.channels.iter().try_for_each(|c| put(&[("channel", &c.name)], count(c.failed))),
+            Metric::NoticesPending => h.channels.iter().try_for_each(|c| put(&[("channel", &c.name)], count(c.pending))),
             Metric::Resident => health::resident_bytes().map_or(Ok(()), |bytes| put(&[], count(bytes))),
             Metric::Start => put(&[], h.started_at.0 / 1_000),
         }

@@ -9,6 +9,7 @@
 //! Every handler's path, parameters and answers stand beside it; [`openapi`] and the router are made from the same list.
 
 mod app;
+mod channels;
 mod clock;
 mod dto;
 mod error;
@@ -33,7 +34,7 @@ mod topology;
 
 pub use app::{openapi, router};
 pub use handles::{CommandRequest, Handles};
-pub use health::{Batches, Broker, BrokerState, Health, StoreHealth, StoreState};
+pub use health::{Batches, Broker, BrokerState, ChannelError, ChannelHealth, Health, StoreHealth, StoreState};
 pub use metrics::reference as metrics_reference;
 pub use server::{Settings, serve};
 

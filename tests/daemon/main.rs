@@ -1,11 +1,14 @@
 //! The real binary against a real broker and a real disk, from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod alerts;
 mod crash;
 mod harness;
 mod lifecycle;
 mod payloads;
 mod publisher;
 mod readme;
+#[path = "../support/robot.rs"]
+mod robot;
 mod tls;
 mod unruly;

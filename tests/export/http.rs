@@ -30,6 +30,7 @@ impl Served {
             broker: Broker { state: BrokerState::Connected, since: Ts(0), last_error: None },
             store: StoreHealth { state: StoreState::Ok, since: Ts(0), last_error: None },
             batches: Batches { committed: 1, failed: 0, last_at: None },
+            channels: vec![],
         };
         let handles = Handles {
             topology: Arc::new(w.topology.clone()),

@@ -46,6 +46,7 @@ impl Store {
                     assert_eq!(e.seq, self.events.len() as u64 + 1, "event numbers are dense");
                     self.events.push(e.clone());
                 }
+                Effect::Notice(n) => assert_eq!(n.event, self.events.len() as u64, "a notice follows its event"),
             }
         }
         self.commits.push(Commit { batch, list });
@@ -63,7 +64,7 @@ impl Store {
                 match e {
                     Effect::Append(row) => engine.fold_row(c.batch, row),
                     Effect::Event(e) => engine.fold_event(e),
-                    Effect::Source(_) | Effect::Identity(_) => {}
+                    Effect::Source(_) | Effect::Identity(_) | Effect::Notice(_) => {}
                 }
             }
         }

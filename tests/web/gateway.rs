@@ -149,6 +149,7 @@ impl Core {
                     // Whole, as the daemon writes it and folds it at boot.
                     body: serde_json::to_string(&e).unwrap(),
                 }),
+                Effect::Notice(_) => {}
             }
         }
         self.writer.commit(Arc::new(batch)).unwrap();
@@ -221,6 +222,7 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
         broker: Broker { state: BrokerState::Connected, since: now, last_error: None },
         store: StoreHealth { state: StoreState::Ok, since: now, last_error: None },
         batches: Batches { committed: 1, failed: 0, last_at: Some(now) },
+        channels: vec![],
     }));
     let (commands, mut orders) = mpsc::channel::<CommandRequest>(4);
     let obeying = core.clone();

@@ -1,6 +1,6 @@
 //! What goes in and what comes out.
 
-use crate::domain::incident::Event;
+use crate::domain::incident::{Event, Notice};
 use crate::domain::reading::{Reading, Refused, Row, SourceId, Values};
 use crate::domain::time::Ts;
 use crate::domain::topology::Column;
@@ -62,6 +62,8 @@ pub enum Effect {
     Identity(IdentityRecord),
     Append(Row),
     Event(Event),
+    /// Follows the event that it is about.
+    Notice(Notice),
 }
 
 /// A source that was heard for the first time, or whose columns grew.

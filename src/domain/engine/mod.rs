@@ -24,7 +24,7 @@ pub use source::Recent;
 use crate::domain::detect::silence;
 use crate::domain::finding::{Cause, Finding};
 use crate::domain::id::global_id;
-use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentState};
+use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentState, Notice};
 use crate::domain::meter::Value;
 use crate::domain::reading::{Counts, Flags, Outcome, Reading, Refused, Reject, Row, SourceId, Values};
 use crate::domain::time::{Ms, Ts};
@@ -480,6 +480,7 @@ impl Engine {
 
     fn emit(&mut self, events: Vec<Event>, out: &mut Effects) {
         for event in events {
+            let notice = Notice::of(self.book.get(&event.incident).map(|i| &**i), &event);
             self.book.apply(&event);
             match &event.change {
                 Change::Found { finding } if finding.kind.code() == SILENT => {
@@ -490,6 +491,7 @@ impl Engine {
                 Change::Opened { .. } | Change::Found { .. } | Change::Accepted { .. } => {}
             }
             out.list.push(Effect::Event(event));
+            out.list.extend(notice.map(Effect::Notice));
         }
     }
 }

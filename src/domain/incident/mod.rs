@@ -3,8 +3,10 @@
 //! Event-sourced: the list of [`Event`]s is the truth, an [`Incident`] is what they add up to.
 
 mod book;
+mod notice;
 
 pub use book::Book;
+pub use notice::{Notice, NoticeKind, Urgency};
 
 use super::finding::{Cause, Finding, StartRange};
 use super::time::Ts;
