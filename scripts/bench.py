@@ -299,4 +299,5 @@ def main():
     sys.exit(1 if any(ok is False for *_, ok in rows) else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

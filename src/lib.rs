@@ -12,6 +12,10 @@ pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 #[cfg(feature = "daemon")]
+pub mod export;
+#[cfg(feature = "daemon")]
+pub mod history;
+#[cfg(feature = "daemon")]
 pub mod notify;
 #[cfg(feature = "daemon")]
 pub mod replay;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 ///
 /// Logs go to stderr; HEYUN_LOG says which (`warn`, `info`, `heyun::ingest=debug`; default `info`).
 ///
-/// Exit codes: 0 done, 64 wrong usage, 65 wrong data, 66 no such input, 70 a bug or a part that died, 74 input or output failed, 77 no permission, 78 wrong config.
+/// Exit codes: 0 done, 64 wrong usage, 65 wrong data, 66 no such input, 70 a bug or a part that died, 73 the output file stands already, 74 input or output failed, 77 no permission, 78 wrong config, 141 the reader of stdout went away.
 #[derive(Debug, Parser)]
 #[command(name = "heyun", version, subcommand_required = true, arg_required_else_help = false)]
 pub struct Cli {
@@ -43,6 +43,10 @@ pub enum Command {
     /// The ways to tell people.
     #[command(subcommand)]
     Channels(ChannelsCommand),
+    /// Write what is stored as CSV, for the water company or for a program.
+    ///
+    /// Works beside a running daemon and without one, and changes nothing. The columns, and what to do in Excel or WPS: docs/guide/export.md. Number of rows, SHA-256 and the newest commit that is in it go to stderr.
+    Export(Export),
     /// Look into the database.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -66,6 +70,77 @@ pub struct Replay {
     /// Where the alerts go, as CSV: ts,meter,kind.
     #[arg(long, value_name = "A.csv")]
     pub alerts_out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// What a row is.
+    #[arg(long, value_enum, default_value = "raw", value_name = "KIND")]
+    pub kind: ExportKind,
+    /// First instant: a date (where the compound is), a time with its offset, or Unix milliseconds; without it, the first reading.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// First instant that is left out: November is --from 2026-11-01 --to 2026-12-01; without it, after the last reading.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Only these metering points, by their id in the config; may be repeated.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub meter: Vec<String>,
+    /// Only metering points at or under these places (compound, building …), by their id; may be repeated. Adds to --meter.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub place: Vec<String>,
+    /// Of these, only metering points of this kind; may be repeated.
+    #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
+    pub meter_kind: Vec<MeterKind>,
+    /// Headings and words: Chinese for people, or codes for programs.
+    #[arg(long, value_enum, default_value = "zh", value_name = "LANG")]
+    pub lang: ExportLang,
+    /// For a double click in Excel on Windows: a byte order mark, and an apostrophe before texts that Excel would turn into numbers or dates.
+    #[arg(long)]
+    pub bom: bool,
+    /// Form of the file.
+    #[arg(long, value_enum, default_value = "csv", value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Where to; stands there whole or not at all (FILE.part until then). Without it, stdout.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Replace FILE if it stands already.
+    #[arg(long, requires = "out")]
+    pub force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportKind {
+    /// Every reading of the metering points, by time.
+    Raw,
+    /// Every number of every message, by time, also of sources that no metering point reads.
+    Values,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MeterKind {
+    /// 总表
+    Bulk,
+    /// 户表
+    Sub,
+    /// 补水表
+    MakeUp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportLang {
+    /// 中文
+    Zh,
+    /// Stable codes, in English.
+    En,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// RFC 4180, UTF-8.
+    Csv,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use crate::config::{self, LoadError, Problem};
 use crate::store::{OpenError, ReadError};
-use crate::{daemon, replay};
+use crate::{daemon, export, replay};
 use std::error::Error as _;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -19,12 +19,16 @@ pub enum Exit {
     NoInput = 66,
     /// EX_SOFTWARE: a bug, or a part that ended by itself.
     Internal = 70,
+    /// EX_CANTCREAT: the output file stands already.
+    CannotCreate = 73,
     /// EX_IOERR: reading or writing failed.
     Io = 74,
     /// EX_NOPERM: a file may not be read or written.
     NoPermission = 77,
     /// EX_CONFIG: the config is wrong.
     Config = 78,
+    /// As a shell tells of SIGPIPE: the reader of stdout went away before all was written.
+    Pipe = 141,
 }
 
 impl From<Exit> for ExitCode {
@@ -55,6 +59,18 @@ pub enum Error {
     StoreOpen(#[from] OpenError),
     #[error(transparent)]
     StoreRead(#[from] ReadError),
+    #[error("--{option} {value:?} is not a time; right would be {right}")]
+    Time { option: &'static str, value: String, right: &'static str },
+    #[error("--from {from} is not before --to {to}; the end is left out: one day is --from 2026-11-24 --to 2026-11-25")]
+    Span { from: String, to: String },
+    #[error("{0}; right would be one of: {1}")]
+    Unknown(export::Unknown, String),
+    #[error("{} stands already; --force replaces it", .0.display())]
+    Exists(PathBuf),
+    #[error("cannot write {}", path.display())]
+    Out { path: PathBuf, source: std::io::Error },
+    #[error("cannot write to stdout")]
+    Stdout { source: std::io::Error },
 }
 
 impl Error {
@@ -80,6 +96,10 @@ impl Error {
             Error::Daemon(e) => daemon(e),
             Error::StoreOpen(e) => store_open(e),
             Error::StoreRead(e) => store_read(e),
+            Error::Time { .. } | Error::Span { .. } | Error::Unknown(..) => Exit::Usage,
+            Error::Exists(_) => Exit::CannotCreate,
+            Error::Stdout { source } if source.kind() == ErrorKind::BrokenPipe => Exit::Pipe,
+            Error::Out { source, .. } | Error::Stdout { source } => output(source.kind()),
         }
     }
 

@@ -7,6 +7,8 @@ mod args;
 mod channels;
 mod check;
 mod error;
+mod export;
+mod export_file;
 mod logs;
 mod reference;
 mod replay;
@@ -33,6 +35,8 @@ pub fn main() -> ExitCode {
     };
     match obey(&cli) {
         Ok(()) => ExitCode::SUCCESS,
+        // Nobody is left to read what would be said.
+        Err(e) if e.exit() == Exit::Pipe => Exit::Pipe.into(),
         Err(e) => {
             match cli.log_format {
                 LogFormat::Json if logs::are_on() => tracing::error!(exit = e.exit() as u8, "{}", e.text().trim_end()),
@@ -50,6 +54,7 @@ fn obey(cli: &Cli) -> Result<(), Error> {
     match &cli.command {
         Command::Run(c) => run::run(&c.config),
         Command::Check(c) => check::run(&c.config),
+        Command::Export(e) => export::run(e, cli.log_format),
         Command::Replay(r) => replay::run(r, cli.log_format),
         Command::Channels(ChannelsCommand::Test(c)) => channels::test(&c.config, c.channel.as_deref()),
         Command::Store(StoreCommand::Stats(c)) => store::stats(&c.config),

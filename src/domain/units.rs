@@ -95,6 +95,22 @@ pub enum Quantity {
     Number,
 }
 
+impl Quantity {
+    /// The unit in which programs are told it, and how many decimal places the smallest unit makes of that.
+    pub const fn shown(self) -> (&'static str, u8) {
+        match self {
+            Quantity::Volume => ("L", 3),
+            Quantity::Pulses => ("pulses", 0),
+            Quantity::Flow => ("L/h", 3),
+            Quantity::Temperature => ("°C", 3),
+            Quantity::Ratio => ("%", 1),
+            Quantity::Energy => ("Wh", 0),
+            Quantity::Voltage => ("V", 3),
+            Quantity::Number => ("1", 3),
+        }
+    }
+}
+
 /// A unit in which somebody writes a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unit {

@@ -12,6 +12,7 @@
 mod batch;
 mod commit;
 mod connection;
+mod days;
 mod error;
 mod fold;
 mod key;
@@ -23,6 +24,7 @@ mod schema;
 mod writer;
 
 pub use batch::{Batch, Checkpoint, Committed, EventRecord};
+pub use days::{ClosedDay, DayColumn, DayOf};
 pub use error::{CommitError, CommitErrorKind, OpenError, ReadError};
 pub use fold::FoldItem;
 pub use outbox::{Done, LOG_KEPT, Mark, MarkRefused, Outbox, OutboxEntry, Pending, PendingEntry};

@@ -10,6 +10,7 @@ use crate::domain::topology::{Column, MAX_COLUMNS};
 use crate::domain::units::Quantity;
 use rusqlite::{Connection, OptionalExtension};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// How many stored rows of all sources [`row_before`] looks through before it gives up. With 150 meters at 15 minutes that is two
 /// weeks, and for a source that is silent all that time some 20 ms.
@@ -135,7 +136,7 @@ fn kind_of(text: &str) -> Result<IdentityKind, ReadError> {
     }
 }
 
-fn row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub(super) fn row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let mut values = Values::NONE;
     for i in 0..MAX_COLUMNS {
         if let Some(v) = r.get(2 + i)? {
@@ -170,6 +171,34 @@ pub(super) fn page(conn: &Connection, from: i64, to: i64, limit: usize, out: &mu
     let mut s = conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key LIMIT ?3"))?;
     for row in s.query_map((from, to, integer(limit as u64)), row_of)? {
         out.push(row?);
+    }
+    Ok(())
+}
+
+/// Like [`page`], but only rows of batches up to `as_of`, and only the first `width` values of each: what is not asked for is not unpacked.
+pub(super) fn page_as_of(
+    conn: &Connection,
+    keys: Range<i64>,
+    as_of: u64,
+    width: usize,
+    limit: usize,
+    out: &mut Vec<Row>,
+) -> Result<(), ReadError> {
+    let width = width.min(MAX_COLUMNS);
+    let values: String = (0..width).map(|i| format!(", r.v{i}")).collect();
+    let mut s = conn.prepare_cached(&format!(
+        "SELECT r.key, r.flags{values} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.batch <= ?3 ORDER BY r.key LIMIT ?4"
+    ))?;
+    let mut rows = s.query((keys.start, keys.end, integer(as_of), integer(limit as u64)))?;
+    while let Some(r) = rows.next()? {
+        let mut values = Values::NONE;
+        for i in 0..width {
+            if let Some(v) = r.get(2 + i)? {
+                values.set(i, v);
+            }
+        }
+        let (ts, source) = key::split(r.get(0)?);
+        out.push(Row { ts, source, values, flags: Flags(r.get(1)?) });
     }
     Ok(())
 }
@@ -329,6 +358,7 @@ mod tests {
         for sql in [
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 2 AND r.source = 3 ORDER BY r.key LIMIT 4",
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
+            "SELECT r.key FROM readings r WHERE r.key >= 1 AND r.key < 3 AND r.batch <= 7 ORDER BY r.key LIMIT 4",
             "SELECT key FROM (SELECT key, source FROM readings WHERE key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
             "SELECT * FROM late l CROSS JOIN readings r ON r.key = l.key WHERE l.batch BETWEEN 3 AND 4 AND (l.key < 1 OR l.key >= 2)",
             "SELECT * FROM events WHERE incident = 'x' ORDER BY seq",

@@ -2,6 +2,7 @@
 
 use super::batch::EventRecord;
 use super::connection;
+use super::days::{self, ClosedDay};
 use super::error::ReadError;
 use super::fold::{FoldItem, Group};
 use super::key;
@@ -54,6 +55,11 @@ impl Reader {
         self.ask(|c| query::row_before(c, source, ts, LOOK_BACK_ROWS))
     }
 
+    /// The closed days with numbers in `from..to`, in order, and what a column of a source said in each. Of other days the rows tell.
+    pub fn days(&self, source: SourceId, column: usize, from: i32, to: i32) -> Result<Vec<ClosedDay>, ReadError> {
+        self.ask(|c| days::days(c, source, column, from, to))
+    }
+
     /// What a source said at this very instant.
     pub fn lookup(&self, source: SourceId, ts: Ts) -> Result<Option<Values>, ReadError> {
         self.ask(|c| Ok(query::stored_row(c, source, ts)?.map(|s| s.row.values)))
@@ -78,6 +84,24 @@ impl Reader {
                 Some(last) if rows.len() == PAGE => at = last + 1,
                 _ => return Ok(()),
             }
+        }
+    }
+
+    /// All rows of all sources with `from <= ts < to` as they were after commit `as_of`, by time and then source, in pages, until `f` breaks
+    /// off. Of each row only its first `width` values. Asked twice with the same arguments, it gives the same rows twice: a row is never
+    /// changed nor removed. No connection is held while `f` runs.
+    pub fn pages(&self, span: (Ts, Ts), as_of: u64, width: usize, f: &mut dyn FnMut(&[Row]) -> ControlFlow<()>) -> Result<(), ReadError> {
+        let (mut at, end) = (key::floor(span.0), key::floor(span.1));
+        let mut rows: Vec<Row> = Vec::with_capacity(PAGE);
+        loop {
+            rows.clear();
+            self.ask(|c| query::page_as_of(c, at..end, as_of, width, PAGE, &mut rows))?;
+            let last = rows.last().filter(|_| rows.len() == PAGE).and_then(|last| key::key(last.ts, last.source));
+            if f(&rows).is_break() {
+                return Ok(());
+            }
+            let Some(last) = last else { return Ok(()) };
+            at = last + 1;
         }
     }
 

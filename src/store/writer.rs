@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Committed};
 use super::commit::Committer;
+use super::days::DayOf;
 use super::error::{CommitError, OpenError};
 use super::lock::Lock;
 use super::outbox::{Mark, Outbox};
@@ -26,6 +27,7 @@ pub struct Writer {
 pub(super) enum Job {
     Commit(Arc<Batch>, SyncSender<Result<Committed, CommitError>>),
     Ping(SyncSender<()>),
+    KeepDays(DayOf, SyncSender<()>),
     Mark(Mark, Box<dyn FnOnce(Result<(), CommitError>) + Send>),
     /// The last one: whoever still holds an [`Outbox`] keeps nothing open.
     Close,
@@ -64,6 +66,12 @@ impl Writer {
     /// The way to mark entries of the outbox.
     pub fn outbox(&self) -> Outbox {
         Outbox::new(self.jobs.clone())
+    }
+
+    /// From the next commit on, days that are over by this calendar are closed ([`Reader::days`](super::Reader::days)), one per commit.
+    /// Without it none is, and those that rows come late for are opened all the same.
+    pub fn keep_days(&self, calendar: DayOf) -> Result<(), CommitError> {
+        self.ask(|reply| Job::KeepDays(calendar, reply)).ok_or(CommitError::Gone)
     }
 
     /// Moves the log into the database and closes it. An error here loses nothing: the log stays and is read at the next opening.
@@ -106,6 +114,10 @@ fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite:
                 let _ = reply.send(committer.commit(&batch));
             }
             Job::Ping(reply) => {
+                let _ = reply.send(());
+            }
+            Job::KeepDays(calendar, reply) => {
+                committer.keep_days(calendar);
                 let _ = reply.send(());
             }
             Job::Mark(mark, told) => told(committer.mark(&mark)),

@@ -26,11 +26,7 @@ impl Decimal {
     }
     /// A value of a column in its quantity's usual unit (litres, degrees, per cent …).
     pub const fn of(quantity: Quantity, smallest: i64) -> Decimal {
-        let places = match quantity {
-            Quantity::Pulses | Quantity::Energy => 0,
-            Quantity::Ratio => 1,
-            Quantity::Volume | Quantity::Flow | Quantity::Temperature | Quantity::Voltage | Quantity::Number => 3,
-        };
+        let (_, places) = quantity.shown();
         Decimal { digits: smallest, places }
     }
     /// What a volume costs, to the fen; half a fen rounds away from zero.

@@ -4,7 +4,7 @@ use super::error::Error;
 use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
-use super::{channels, flow, health, incidents, live, meters, metrics, readings, sources, topology};
+use super::{channels, export, flow, health, incidents, live, meters, metrics, readings, sources, topology};
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Uri, header};
 use axum::middleware;
@@ -41,6 +41,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(meters::one))
         .routes(routes!(readings::readings))
         .routes(routes!(flow::flow))
+        .routes(routes!(export::export))
         .routes(routes!(incidents::incidents))
         .routes(routes!(incidents::one))
         .routes(routes!(incidents::accept))

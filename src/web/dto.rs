@@ -9,16 +9,7 @@ use utoipa::ToSchema;
 
 /// The unit in which the API writes a quantity.
 pub const fn unit(q: Quantity) -> &'static str {
-    match q {
-        Quantity::Volume => "L",
-        Quantity::Pulses => "pulses",
-        Quantity::Flow => "L/h",
-        Quantity::Temperature => "°C",
-        Quantity::Ratio => "%",
-        Quantity::Energy => "Wh",
-        Quantity::Voltage => "V",
-        Quantity::Number => "1",
-    }
+    q.shown().0
 }
 
 /// A reading of a register.

@@ -57,6 +57,10 @@ pub enum Error {
     /// All readers of the store, or the engine's queue, are taken.
     Busy,
     TooManyStreams,
+    TooManyExports,
+    UnknownPlace {
+        key: String,
+    },
     /// The engine has the command, but no answer came in time: it may still be done.
     Unanswered,
     Timeout,
@@ -86,6 +90,8 @@ impl Error {
             Error::AlreadyClosed => (StatusCode::CONFLICT, "already_closed"),
             Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Error::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "too_many_streams"),
+            Error::TooManyExports => (StatusCode::SERVICE_UNAVAILABLE, "too_many_exports"),
+            Error::UnknownPlace { .. } => (StatusCode::NOT_FOUND, "unknown_place"),
             Error::Unanswered => (StatusCode::GATEWAY_TIMEOUT, "unanswered"),
             Error::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Error::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
@@ -100,6 +106,7 @@ impl Error {
             Error::BadParameter { name, value, .. } => (Some((*name).to_owned()), Some(value.clone())),
             Error::UnknownParameter { name, .. } => (Some(name.clone()), None),
             Error::BadField { field, .. } => (Some((*field).to_owned()), None),
+            Error::UnknownPlace { key } => (Some("place".to_owned()), Some(key.clone())),
             Error::UnknownMeter { id } | Error::UnknownIncident { id } => (Some("id".to_owned()), Some(id.clone())),
             _ => (None, None),
         }
@@ -108,7 +115,7 @@ impl Error {
     fn retry_after(&self) -> Option<&'static str> {
         match self {
             Error::Busy | Error::Timeout => Some("2"),
-            Error::TooManyStreams | Error::Stopping | Error::Store(_) => Some("10"),
+            Error::TooManyStreams | Error::TooManyExports | Error::Stopping | Error::Store(_) => Some("10"),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What the web is given by the daemon, and how the handlers get at the few of these that each needs.
 
 use super::error::Error;
+use super::export::Exports;
 use super::health::Health;
 use super::live::Streams;
 use crate::domain::engine::{Command, CommandError, Snapshot};
@@ -48,11 +49,14 @@ pub struct App {
     store: Store,
     engine: EngineDoor,
     streams: Streams,
+    exports: Exports,
 }
 
 impl App {
     pub fn new(h: Handles, streams: Streams) -> App {
+        let exports = Exports::new(h.reader.clone());
         App {
+            exports,
             topology: h.topology,
             snapshot: h.snapshot,
             health: h.health,
@@ -86,6 +90,11 @@ impl FromRef<App> for Store {
 impl FromRef<App> for EngineDoor {
     fn from_ref(a: &App) -> Self {
         a.engine.clone()
+    }
+}
+impl FromRef<App> for Exports {
+    fn from_ref(a: &App) -> Self {
+        a.exports.clone()
     }
 }
 impl FromRef<App> for Streams {

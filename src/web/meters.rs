@@ -7,8 +7,10 @@ use super::params::{Id, Params};
 use crate::domain::engine::{PointState, Snapshot};
 use crate::domain::incident::IncidentState;
 use crate::domain::meter::StepCounts;
+use crate::domain::reading::SourceId;
 use crate::domain::time::Ts;
 use crate::domain::topology::{Boundary, Column, PlaceKind, PointIx, PointKind, Responsible, Topology, ValveCard};
+use crate::history::Register;
 use crate::texts::{Decimal, Stamp};
 use axum::Json;
 use axum::extract::State;
@@ -224,21 +226,19 @@ pub fn state(t: &Topology, snapshot: &Snapshot, p: &PointState, now: Ts) -> Mete
     }
 }
 
-/// Where the rows of a point's source hold its register.
+/// The source of a point, and where in its rows the register is.
 pub struct Bound {
     /// None until the source's first message was stored.
-    pub source: Option<crate::domain::reading::SourceId>,
+    pub source: Option<SourceId>,
     /// As stored.
     pub columns: Arc<[Column]>,
-    /// Which of them is the register; None while no stored column is.
-    pub register: Option<usize>,
+    /// None while nothing of it is stored.
+    pub register: Option<Register>,
 }
 
 /// The source of a point; None where the config names none or nothing was heard of it.
 pub fn source(t: &Topology, snapshot: &Snapshot, ix: PointIx) -> Option<Bound> {
     let binding = t.point(ix).source.as_ref()?;
     let s = snapshot.sources.iter().find(|s| *s.topic == *binding.topic)?;
-    let wanted = t.feed(binding.feed).columns.get(usize::from(binding.column));
-    let register = s.columns.iter().position(|c| Some(c) == wanted);
-    Some(Bound { source: s.source, columns: s.columns.clone(), register })
+    Some(Bound { source: s.source, columns: s.columns.clone(), register: Register::now(t, snapshot, ix) })
 }

@@ -1,21 +1,17 @@
 //! `/api/v1/meters/{id}/readings`: the stored messages of a point's source, as they came.
 
-use super::clock;
 use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
-use super::meters;
 use super::params::{Id, Params};
-use super::time_param::{self, Span};
+use super::past::Past;
 use super::topology::ColumnReport;
 use crate::domain::reading::{Flags, Row};
-use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Column, Topology};
 use crate::texts::{Decimal, Stamp};
 use axum::Json;
 use axum::extract::State;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -69,24 +65,22 @@ pub async fn readings(
     params: Params,
 ) -> Result<Json<Readings>, Error> {
     let params = params.only(&["from", "to", "limit"])?;
-    let limit = params.limit(DEFAULT, MOST)?;
-    let span = time_param::span(&params, &topology.tz, clock::now())?;
     let snapshot = snapshots.borrow().clone();
-    let ix = meters::find(&topology, &snapshot, &id)?;
-    let bound = meters::source(&topology, &snapshot, ix);
-    let (columns, register) = bound.as_ref().map_or((Arc::from([]), None), |b| (b.columns.clone(), b.register));
-    let rows = match bound.and_then(|b| b.source) {
+    let past = Past::of(&id, &params, (DEFAULT, MOST), &topology, &snapshot)?;
+    let (span, limit) = (past.span, past.limit);
+    let (columns, register) = past.bound.as_ref().map_or((Arc::from([]), None), |b| (b.columns.clone(), b.register));
+    let rows = match past.bound.as_ref().and_then(|b| b.source) {
         Some(source) => store.ask(move |r| r.readings(source, span.from, span.to, limit)).await?,
         None => vec![],
     };
     Ok(Json(Readings {
-        meter: topology.point(ix).key.clone(),
+        meter: topology.point(past.point).key.clone(),
         from: Stamp::new(span.from, &topology.tz),
         to: Stamp::new(span.to, &topology.tz),
         columns: columns.iter().map(ColumnReport::new).collect(),
-        register,
+        register: register.map(|r| r.column),
         readings: rows.iter().map(|r| reading(r, &columns, &topology.tz)).collect(),
-        next: next_page(&id, "readings", &rows, span, limit),
+        next: past.next(&id, "readings", rows.last().filter(|_| rows.len() == limit).map(|r| r.ts)),
     }))
 }
 
@@ -98,25 +92,4 @@ fn reading(row: &Row, columns: &[Column], tz: &TimeZone) -> Reading {
         values: columns.iter().enumerate().map(value).collect(),
         flags: names.into_iter().filter(|(f, _)| row.flags.contains(*f)).map(|(_, n)| n).collect(),
     }
-}
-
-/// The address of what follows a full page: everything after its last row.
-pub fn next_page(id: &str, what: &str, rows: &[Row], span: Span, limit: usize) -> Option<String> {
-    let last = rows.last().filter(|_| rows.len() == limit)?;
-    let from: Ts = last.ts + Ms(1);
-    (from < span.to).then(|| format!("/api/v1/meters/{}/{what}?from={}&to={}&limit={limit}", escaped(id), from.0, span.to.0))
-}
-
-/// A path segment; keys may be written in any script.
-fn escaped(segment: &str) -> String {
-    let mut out = String::with_capacity(segment.len());
-    for b in segment.bytes() {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-            out.push(char::from(b));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{b:02X}");
-        }
-    }
-    out
 }

@@ -42,6 +42,8 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
         Error::AlreadyClosed => only("error.already_closed"),
         Error::Busy => only("error.busy"),
         Error::TooManyStreams => only("error.too_many_streams"),
+        Error::TooManyExports => only("error.too_many_exports"),
+        Error::UnknownPlace { .. } => (say("error.unknown_place", &[]), Some(say("expected.place", &[]))),
         Error::Unanswered => only("error.unanswered"),
         Error::Timeout => only("error.timeout"),
         Error::Stopping => only("error.stopping"),

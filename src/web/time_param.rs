@@ -2,23 +2,15 @@
 
 use super::error::Error;
 use super::params::Params;
-use crate::domain::time::{Ms, Ts};
+use crate::domain::time::{self, Ms, Ts};
+use crate::history::Span;
 use crate::texts::say;
-use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// What is shown when nobody says a span.
 const DEFAULT: Ms = Ms::days(1);
 /// The longest span of one query: a year and a bit. Reading on is what `next` is for.
 const LONGEST: Ms = Ms::days(400);
-
-/// A half-open span of time: `from` belongs to it, `to` does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    pub from: Ts,
-    pub to: Ts,
-}
 
 /// The span that a query names. A date is its first instant, as `from` and as `to`: November is `from=2026-11-01&to=2026-12-01`.
 pub fn span(params: &Params, tz: &TimeZone, now: Ts) -> Result<Span, Error> {
@@ -38,22 +30,15 @@ pub fn span(params: &Params, tz: &TimeZone, now: Ts) -> Result<Span, Error> {
     Ok(Span { from, to })
 }
 
-fn instant(name: &'static str, value: &str, tz: &TimeZone) -> Result<Ts, Error> {
+/// The instant that a parameter's value names.
+pub fn instant(name: &'static str, value: &str, tz: &TimeZone) -> Result<Ts, Error> {
     parse(value, tz).ok_or_else(|| Error::BadParameter { name, value: value.to_owned(), expected: say("expected.time", &[]) })
 }
 
 fn parse(value: &str, tz: &TimeZone) -> Option<Ts> {
-    if let Ok(ms) = value.parse::<i64>() {
-        return Timestamp::from_millisecond(ms).ok().map(|t| Ts(t.as_millisecond()));
-    }
-    if value.len() == 10 {
-        let date: Date = value.parse().ok()?;
-        return tz.to_timestamp(date.at(0, 0, 0, 0)).ok().map(|t| Ts(t.as_millisecond()));
-    }
     // A plus sign that was not escaped arrives as a space; no RFC 3339 time has one there.
     let restored = value.rsplit_once(' ').filter(|(head, _)| head.contains([':'])).map(|(head, tail)| format!("{head}+{tail}"));
-    let at: Timestamp = restored.as_deref().unwrap_or(value).parse().ok()?;
-    Some(Ts(at.as_millisecond()))
+    time::instant(restored.as_deref().unwrap_or(value), tz)
 }
 
 #[cfg(test)]

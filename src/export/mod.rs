@@ -1,0 +1,243 @@
+//! What is stored, as CSV: for the water company's clerk and for programs. The columns are told in `docs/guide/export.md`.
+//!
+//! An [`Export`] is prepared (which points, which columns, as of which commit) and then written, row by row, into any `io::Write`: a file, a
+//! pipe, the body of an HTTP answer. Memory is bounded by the number of sources, never by the number of rows.
+//!
+//! It shows the store as it was after one commit, the newest when it was prepared: rows are never changed, so the same commit gives the same
+//! bytes for ever, beside a daemon that goes on storing. What is read is [`Reader`]'s; nothing here knows of files, terminals or HTTP.
+//!
+//! Reading order: [`Request`] says what is wanted, `selection` and `points` find it, `raw` and `values` make rows of it, `cell`, `number` and
+//! `stamp` write cells, `columns` has the words.
+
+mod cell;
+mod columns;
+mod number;
+mod points;
+mod raw;
+mod selection;
+mod stamp;
+mod values;
+
+pub use selection::{Selection, Unknown, Wanted};
+
+use crate::domain::reading::Row;
+use crate::domain::time::Ts;
+use crate::domain::topology::Topology;
+use crate::store::{Head, ReadError, Reader};
+use columns::{POINT, RAW, VALUES, Word};
+use raw::Raw;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use values::Values;
+
+/// Bytes that are collected before they are handed on.
+pub const CHUNK: usize = 64 * 1024;
+
+/// U+FEFF: by it a spreadsheet on Windows knows UTF-8.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
+/// What a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A reading of a metering point.
+    Raw,
+    /// One number of a message, also of sources that no metering point reads.
+    Values,
+}
+
+/// In which language the headings and the words of the gateway are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lang {
+    /// Chinese, for people.
+    Zh,
+    /// Stable codes, for programs.
+    En,
+}
+
+/// How the file looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    pub lang: Lang,
+    /// Begins with a byte order mark, and keeps a spreadsheet from guessing types: for a double click on Windows.
+    pub bom: bool,
+}
+
+impl Form {
+    fn reader(self) -> cell::Reader {
+        if self.bom { cell::Reader::Spreadsheet } else { cell::Reader::Any }
+    }
+}
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub kind: Kind,
+    /// Readings with an own time from here on; None: from the first.
+    pub from: Option<Ts>,
+    /// … and before this; None: to the last.
+    pub to: Option<Ts>,
+    pub selection: Selection,
+    pub form: Form,
+}
+
+/// Why an export ended early. What was written until then is not whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] ReadError),
+    #[error("the export could not be written")]
+    Write(#[source] io::Error),
+    /// The one who asked does not want it any more.
+    #[error("the export was broken off")]
+    BrokenOff,
+}
+
+/// How far an export is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub rows: u64,
+    /// Everything before this is written.
+    pub at: Ts,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Without the headings.
+    pub rows: u64,
+    pub bytes: u64,
+    /// The newest commit that is in it; None: the store has none.
+    pub as_of: Option<Head>,
+}
+
+enum Lines {
+    Raw(Raw),
+    Values(Values),
+}
+
+impl Lines {
+    fn width(&self) -> usize {
+        match self {
+            Lines::Raw(r) => r.width(),
+            Lines::Values(v) => v.width(),
+        }
+    }
+
+    fn row(&mut self, row: &Row, out: &mut Vec<u8>) -> u64 {
+        match self {
+            Lines::Raw(r) => r.row(row, out),
+            Lines::Values(v) => v.row(row, out),
+        }
+    }
+
+    fn headings(&self) -> Vec<Word> {
+        match self {
+            Lines::Raw(_) => [POINT.as_slice(), RAW.as_slice()].concat(),
+            Lines::Values(_) => VALUES.to_vec(),
+        }
+    }
+}
+
+/// An export that is ready to be written.
+pub struct Export {
+    lines: Lines,
+    span: (Ts, Ts),
+    form: Form,
+    as_of: Option<Head>,
+}
+
+impl Export {
+    /// Finds out what will be written, as of the newest commit.
+    pub fn prepare(reader: &Reader, topology: &Topology, request: &Request) -> Result<Export, ReadError> {
+        let as_of = reader.last_batch()?;
+        let sources = reader.sources()?;
+        let stats = reader.stats()?;
+        let (selection, form) = (&request.selection, request.form);
+        let lines = match request.kind {
+            Kind::Raw => Lines::Raw(Raw::new(topology, &sources, selection, form)),
+            Kind::Values => Lines::Values(Values::new(topology, &sources, selection, form)),
+        };
+        // Narrowed to what there is, so that the progress is told of something.
+        let first = stats.first.unwrap_or(Ts::EARLIEST);
+        let end = stats.last.map_or(first, |last| Ts(last.0 + 1));
+        let span = (request.from.map_or(first, |f| f.max(first)), request.to.map_or(end, |t| t.min(end)));
+        Ok(Export { lines, span, form, as_of })
+    }
+
+    /// From where to where readings are looked for.
+    pub fn span(&self) -> (Ts, Ts) {
+        self.span
+    }
+
+    /// Writes everything. `progress` is asked after every few thousand readings, whether they made rows or not, and may break off.
+    pub fn write(
+        mut self,
+        reader: &Reader,
+        to: &mut dyn Write,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Summary, Error> {
+        let mut out = Chunks { to, buffer: Vec::with_capacity(2 * CHUNK), bytes: 0 };
+        if self.form.bom {
+            out.buffer.extend_from_slice(BOM);
+        }
+        headings(&self.lines.headings(), self.form.lang, &mut out.buffer);
+        let (mut rows, mut failed) = (0, None);
+        // Nothing is read where nothing would be written.
+        let as_of = self.as_of.filter(|_| self.lines.width() > 0).map_or(0, |h| h.batch);
+        reader.pages(self.span, as_of, self.lines.width(), &mut |page| {
+            for row in page {
+                rows += self.lines.row(row, &mut out.buffer);
+                if out.buffer.len() >= CHUNK
+                    && let Err(e) = out.hand_on()
+                {
+                    failed = Some(Error::Write(e));
+                    return ControlFlow::Break(());
+                }
+            }
+            // The first page goes out at once: who waits sees that it has begun, however rare the rows are.
+            if out.bytes == 0
+                && let Err(e) = out.hand_on()
+            {
+                failed = Some(Error::Write(e));
+                return ControlFlow::Break(());
+            }
+            let at = page.last().map_or(self.span.1, |r| r.ts);
+            if progress(Progress { rows, at }).is_break() {
+                failed = Some(Error::BrokenOff);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        if let Some(e) = failed {
+            return Err(e);
+        }
+        out.hand_on().and_then(|()| out.to.flush()).map_err(Error::Write)?;
+        Ok(Summary { rows, bytes: out.bytes, as_of: self.as_of })
+    }
+}
+
+fn headings(words: &[Word], lang: Lang, out: &mut Vec<u8>) {
+    for (i, word) in words.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(columns::say(word, lang).as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Bytes on their way out.
+struct Chunks<'a> {
+    to: &'a mut dyn Write,
+    buffer: Vec<u8>,
+    bytes: u64,
+}
+
+impl Chunks<'_> {
+    fn hand_on(&mut self) -> io::Result<()> {
+        self.to.write_all(&self.buffer)?;
+        self.bytes += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}

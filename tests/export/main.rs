@@ -1,0 +1,7 @@
+//! Exports as the clerk and the programs get them: byte for byte, over a real store.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is surprised")]
+
+mod command;
+mod http;
+mod rows;
+mod store;
