@@ -39,10 +39,11 @@ const LAST_MESSAGE: Duration = Duration::from_secs(1);
 
 /// Runs until a signal or until a part ends by itself.
 pub fn run(config: &Config) -> Result<(), Error> {
-    // Two workers: one can wait for a slow client while the other serves. Blocking reads are few and bounded.
+    // Two workers: one can wait for a slow client while the other serves. Blocking reads are few and bounded; while the network is away,
+    // every channel may have two look-ups of a name hanging.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(4)
+        .max_blocking_threads(4 + 2 * config.channels.len())
         .enable_all()
         .build()
         .map_err(Error::Thread)?;

@@ -93,8 +93,9 @@ impl Writer {
 
     fn finish(&mut self) -> Option<std::thread::Result<Result<(), rusqlite::Error>>> {
         let thread = self.thread.take()?;
-        // An error means that the thread is gone, which joining it tells.
-        self.jobs.send(Job::Close).ok();
+        if self.jobs.send(Job::Close).is_err() {
+            tracing::debug!("the store's thread has ended already; joining it tells why");
+        }
         Some(thread.join())
     }
 }
