@@ -61,6 +61,9 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let topology = Arc::new(config.topology.clone());
     let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
     let channels = settings::channels(config)?;
+    if channels.is_empty() {
+        info!("the config names no channel: incidents are shown, and nobody is told of them");
+    }
     let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
     let zone = topology.tz.clone();
     writer.keep_days(Box::new(move |ts| Day::of(ts, &zone)))?;
