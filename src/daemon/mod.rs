@@ -39,10 +39,11 @@ const LAST_MESSAGE: Duration = Duration::from_secs(1);
 
 /// Runs until a signal or until a part ends by itself.
 pub fn run(config: &Config) -> Result<(), Error> {
-    // Two workers: one can wait for a slow client while the other serves. Blocking reads are few and bounded.
+    // Two workers: one can wait for a slow client while the other serves. Blocking reads are few and bounded; while the network is away,
+    // every channel may have two look-ups of a name hanging.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(4)
+        .max_blocking_threads(4 + 2 * config.channels.len())
         .enable_all()
         .build()
         .map_err(Error::Thread)?;
@@ -60,6 +61,9 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let topology = Arc::new(config.topology.clone());
     let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
     let channels = settings::channels(config)?;
+    if channels.is_empty() {
+        info!("the config names no channel: incidents are shown, and nobody is told of them");
+    }
     let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
     let zone = topology.tz.clone();
     writer.keep_days(Box::new(move |ts| Day::of(ts, &zone)))?;

@@ -1,7 +1,7 @@
 //! The loop of one channel: what waits, what is sent of it now, what became of that.
 
 use super::client::Client;
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::plan::{self, Step, Waiting, Window};
 use super::trouble::{Retry, Trouble};
 use super::{Form, GIVEN_UP_AFTER, Handles, Language, Settings, Status, webhook, wecom, words};
@@ -176,21 +176,30 @@ impl Task {
                 return Rest::Idle;
             }
             self.aside.retain(|_, until| *until > now);
-            let items: Vec<Item> = gathered.items.into_iter().filter(|i| !i.entries.iter().all(|id| self.aside.contains_key(id))).collect();
+            let mut items: Vec<Item> =
+                gathered.items.into_iter().filter(|i| !i.entries.iter().all(|id| self.aside.contains_key(id))).collect();
             let step = match &self.settings.form {
                 Form::Webhook { .. } => (!items.is_empty()).then_some(Step::Single(0)),
                 Form::Wecom { .. } => plan::next(&self.waiting(&items), &self.window, now, self.room(items.len())),
             };
-            let (told, listed) = match step {
+            let (mut told, listed) = match step {
                 // All that waits was refused before.
                 None => return self.aside.values().min().map_or(Rest::Idle, |at| Rest::Until(*at)),
                 Some(Step::Wait(until)) => return Rest::Until(until),
-                Some(Step::Single(i)) => (&items[i..=i], 1),
+                Some(Step::Single(i)) => (items.drain(i..=i).collect::<Vec<Item>>(), 1),
                 // The merged ones are the first.
-                Some(Step::Digest { items: merged, listed }) => (&items[..merged.len()], listed),
+                Some(Step::Digest { items: merged, listed }) => (items.drain(..merged.len()).collect(), listed),
             };
+            // A line of a digest says no volume: it is asked for where it is told.
+            if let [one] = told.as_mut_slice() {
+                let (topology, snapshot) = (self.handles.topology.clone(), self.handles.snapshot.borrow().clone());
+                let (incident, now) = (one.facts.incident.clone(), clock());
+                let asked = self.ask(move |r| facts::passed(&incident, &topology, &snapshot, r, now)).await;
+                let Some(passed) = asked else { return Rest::Until(self.now() + ms(STORE_AGAIN)) };
+                one.facts.passed = passed;
+            }
             let entries: Vec<i64> = told.iter().flat_map(|i| i.entries.iter().copied()).collect();
-            let outcome = self.send(told, listed).await;
+            let outcome = self.send(&told, listed).await;
             let ended = self.now();
             self.window.called(ended);
             match outcome {

@@ -80,11 +80,14 @@ fn trouble(e: &reqwest::Error) -> Trouble {
     }
     let mut cause = e.source();
     while let Some(c) = cause {
-        let io = c.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if c.is::<rustls::Error>() || io.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if c.is::<rustls::Error>() {
             return Trouble::Certificate;
         }
-        cause = c.source();
+        // An I/O error that wraps another error names that one's cause, not itself.
+        cause = match c.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => c.source(),
+        };
     }
     Trouble::Unreachable
 }

@@ -1,11 +1,13 @@
 //! Everything that a message about an incident says, gathered before any word is chosen.
 
 use crate::domain::engine::Snapshot;
-use crate::domain::finding::{Cause, Finding, FindingKind, Mark};
+use crate::domain::finding::{Cause, Finding, FindingKind};
 use crate::domain::incident::{Incident, NoticeKind, Urgency};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Point, Topology};
 use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::history::{self, Register, Span};
+use crate::store::{ReadError, Reader};
 
 /// A flow measured longer ago than this is not "now".
 const NOW: Ms = Ms::hours(2);
@@ -25,7 +27,8 @@ pub struct Facts {
     /// Names from the community down to the metering point, as they are configured.
     pub place: Vec<String>,
     pub flow: Option<Flow>,
-    /// What flowed through that point since it began.
+    /// What flowed through its first point since it began, until it was closed or now: what the page shows as well. None until it is asked
+    /// for ([`passed`]), and where nothing is known.
     pub passed: Option<Millilitres>,
 }
 
@@ -61,9 +64,8 @@ impl Facts {
         let fresh = state.and_then(|s| s.last).is_some_and(|last| now - last.ts < NOW);
         let flow_now = state.and_then(|s| s.flow).filter(|f| fresh && f.0 > 0).map(Flow::Now);
         let flow = if leak { flow_now.or_else(|| mean_flow(&finding.kind).map(Flow::Mean)) } else { None };
-        let passed = if leak { state.and_then(|s| s.last).and_then(|last| passed(&finding, last)) } else { None };
         let place = place(&finding.point, topology);
-        Some(Facts { event: newest.0, at: newest.1, kinds, incident, finding, place, flow, passed })
+        Some(Facts { event: newest.0, at: newest.1, kinds, incident, finding, place, flow, passed: None })
     }
 
     /// The metering point of the newest statement; None where the config no longer names it.
@@ -80,6 +82,17 @@ impl Facts {
         let runs = self.incident.cause == Cause::Leak && !matches!(self.kind(), NoticeKind::Accepted | NoticeKind::Closed);
         if runs { Urgency::Urgent } else { Urgency::Ordinary }
     }
+}
+
+/// What flowed since a leak began, by the stored readings.
+pub fn passed(i: &Incident, topology: &Topology, snapshot: &Snapshot, reader: &Reader, now: Ts) -> Result<Option<Millilitres>, ReadError> {
+    let first = i.points.first().filter(|_| i.cause == Cause::Leak);
+    let point = first.and_then(|key| topology.point_by_key(key));
+    let Some((point, register)) = point.and_then(|p| Some((p, Register::now(topology, snapshot, p)?))) else { return Ok(None) };
+    // The newest reading may be of this very moment, and a span ends before its end.
+    let to = i.closed.as_ref().map_or(now + Ms(1), |(at, ..)| *at);
+    let passed = history::passed(reader, topology, point, register, Span { from: i.start.earliest, to })?;
+    Ok(passed.until.map(|_| passed.volume).filter(|v| v.0 > 0))
 }
 
 fn place(point: &str, topology: &Topology) -> Vec<String> {
@@ -120,12 +133,6 @@ fn mean_flow(kind: &FindingKind) -> Option<MillilitresPerHour> {
         | FindingKind::MeterReset { .. }
         | FindingKind::MeterJump { .. } => None,
     }
-}
-
-/// What the register moved since the newest reading that stands at the beginning. None where it moved backwards: then it was set.
-fn passed(finding: &Finding, last: Mark) -> Option<Millilitres> {
-    let began = finding.evidence.iter().rfind(|m| m.ts <= finding.start.latest && m.ts < last.ts)?;
-    Some(Millilitres(last.register.0.checked_sub(began.register.0)?)).filter(|v| v.0 > 0)
 }
 
 #[cfg(test)]

@@ -36,8 +36,10 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
     }
     if leak {
         lines.push(flow_line(f, t, over));
-        if !over && !told_before {
+        if over || !told_before {
             lines.extend(amount(f, t));
+        }
+        if !over && !told_before {
             lines.extend(first_steps(f, t));
         }
     }

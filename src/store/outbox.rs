@@ -117,7 +117,7 @@ pub(super) fn mark(conn: &mut Connection, mark: &Mark) -> rusqlite::Result<()> {
             .execute((id, state, mark.at.0))?;
     }
     tx.prepare_cached(
-        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT ?1) AND state <> 'pending' AND done_at < ?2",
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE done_at < ?2 AND done_at IS NOT NULL ORDER BY done_at LIMIT ?1)",
     )?
     .execute((PRUNED_AT_ONCE, (mark.at - LOG_KEPT).0))?;
     tx.commit()
@@ -147,7 +147,7 @@ pub(super) fn pending(conn: &Connection, channel: &str, limit: usize) -> Result<
 /// When the channel took messages, from `since` on, oldest first.
 pub(super) fn taken_since(conn: &Connection, channel: &str, since: Ts) -> Result<Vec<Ts>, ReadError> {
     let mut select = conn.prepare_cached(
-        "SELECT DISTINCT done_at FROM outbox WHERE channel = ?1 AND state = 'delivered' AND done_at >= ?2 ORDER BY done_at",
+        "SELECT DISTINCT done_at FROM outbox WHERE channel = ?1 AND state = 'delivered' AND done_at >= ?2 AND done_at IS NOT NULL ORDER BY done_at",
     )?;
     let rows = select.query_map((channel, since.0), |r| r.get(0).map(Ts))?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -109,6 +109,7 @@ CREATE TABLE outbox (
   channel TEXT NOT NULL, state TEXT NOT NULL, done_at INTEGER
 ) STRICT;
 CREATE INDEX outbox_pending ON outbox (channel, urgent, id) WHERE state = 'pending';
+CREATE INDEX outbox_done ON outbox (done_at) WHERE done_at IS NOT NULL;
 
 CREATE VIEW v_outbox AS
 SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS time, channel, kind, urgent, incident, state,

@@ -63,15 +63,15 @@ impl Writer {
         self.ask(Job::Ping).ok_or(CommitError::Gone)
     }
 
+    /// The way to mark entries of the outbox.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.jobs.clone())
+    }
+
     /// From the next commit on, days that are over by this calendar are closed ([`Reader::days`](super::Reader::days)), one per commit.
     /// Without it none is, and those that rows come late for are opened all the same.
     pub fn keep_days(&self, calendar: DayOf) -> Result<(), CommitError> {
         self.ask(|reply| Job::KeepDays(calendar, reply)).ok_or(CommitError::Gone)
-    }
-
-    /// The way to mark entries of the outbox.
-    pub fn outbox(&self) -> Outbox {
-        Outbox::new(self.jobs.clone())
     }
 
     /// Moves the log into the database and closes it. An error here loses nothing: the log stays and is read at the next opening.
@@ -93,8 +93,9 @@ impl Writer {
 
     fn finish(&mut self) -> Option<std::thread::Result<Result<(), rusqlite::Error>>> {
         let thread = self.thread.take()?;
-        // An error means that the thread is gone, which joining it tells.
-        self.jobs.send(Job::Close).ok();
+        if self.jobs.send(Job::Close).is_err() {
+            tracing::debug!("the store's thread has ended already; joining it tells why");
+        }
         Some(thread.join())
     }
 }

@@ -3,9 +3,15 @@
 use crate::harness::{Broker, Daemon, config, open};
 use crate::publisher;
 use crate::robot::{KEY, Mood, Robot, Taken};
+use crate::tls::{authority, server_certificate};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 const METER: &str = r#"
 [[meters]]
@@ -271,9 +277,19 @@ fn check_with_the_guide(folder: &Path, told: &Taken) {
 
 /// `heyun channels test`: its exit code and what it says.
 fn channels_test(folder: &Path, config: &str) -> (Option<i32>, String) {
+    channels_test_trusting(folder, config, None)
+}
+
+/// The same on a machine that trusts only these authorities (PEM).
+fn channels_test_trusting(folder: &Path, config: &str, authorities: Option<&Path>) -> (Option<i32>, String) {
     let file = folder.join("heyun.toml");
     std::fs::write(&file, config).unwrap();
-    let out = Command::new(env!("CARGO_BIN_EXE_heyun")).args(["channels", "test", "--config"]).arg(&file).output().unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_heyun"))
+        .args(["channels", "test", "--config"])
+        .arg(&file)
+        .envs(authorities.map(|a| ("SSL_CERT_FILE", a)))
+        .output()
+        .unwrap();
     let text = format!("{}{}", String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
     assert!(!text.contains(KEY), "{text}");
     (out.status.code(), text)
@@ -313,6 +329,58 @@ fn an_installer_sees_at_once_whether_a_channel_works_and_why_not() {
     let (code, text) = channels_test(folder.path(), &good);
     assert_eq!((code, text.contains("channels.office.url_file: cannot read")), (Some(78), true), "{text}");
     assert_eq!(channels_test(folder.path(), &with("")).0, Some(78), "no channel");
+}
+
+/// Answers every request over TLS as a robot would that takes it, until the test ends.
+fn tls_robot(certificate: &str, key: &str) -> u16 {
+    let certificates = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut tls = rustls::StreamOwned::new(connection, stream.unwrap());
+            let (mut request, mut chunk) = (vec![], [0; 4_096]);
+            // A client that does not trust us hangs up in the middle.
+            while let Ok(n @ 1..) = tls.read(&mut chunk) {
+                request.extend_from_slice(&chunk[..n]);
+                if request.ends_with(b"}") {
+                    let body = r#"{"errcode":0,"errmsg":"ok"}"#;
+                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+                    tls.write_all(answer.as_bytes()).unwrap();
+                    tls.conn.send_close_notify();
+                    tls.flush().unwrap();
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_robot_is_trusted_by_the_certificates_of_the_machine_and_by_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) = (authority("heyun test authority"), authority("another"));
+    let (certificate, key) = server_certificate(&ours);
+    let port = tls_robot(&certificate, &key);
+    std::fs::write(folder.path().join("url"), format!("https://localhost:{port}/cgi-bin/webhook/send?key={KEY}")).unwrap();
+    let channel = format!("[[channels]]\nname = \"office\"\nkind = \"wecom\"\nurl_file = \"{}\"\n", folder.path().join("url").display());
+    let text = config(1, &folder.path().join("heyun.db"), METER) + &channel;
+    for (name, authority, code, said) in [("ours", ours.pem(), Some(0), "taken"), ("other", other.pem(), Some(74), "is not trusted")] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, authority).unwrap();
+        let (got, told) = channels_test_trusting(folder.path(), &text, Some(&file));
+        assert_eq!((got, told.contains(said)), (code, true), "{name}: {told}");
+    }
 }
 
 fn nothing_shows_the_key(d: &Daemon, folder: &Path) {

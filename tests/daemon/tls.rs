@@ -55,9 +55,9 @@ fn it_speaks_tls_with_a_password_from_a_file_and_trusts_only_the_named_authority
     broker.stop();
 }
 
-type Authority = rcgen::CertifiedIssuer<'static, rcgen::KeyPair>;
+pub type Authority = rcgen::CertifiedIssuer<'static, rcgen::KeyPair>;
 
-fn authority(name: &str) -> Authority {
+pub fn authority(name: &str) -> Authority {
     let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -65,7 +65,7 @@ fn authority(name: &str) -> Authority {
 }
 
 /// PEM of a certificate for `localhost` and of its key.
-fn server_certificate(authority: &Authority) -> (String, String) {
+pub fn server_certificate(authority: &Authority) -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
