@@ -6,11 +6,12 @@
 //! It shows the store as it was after one commit, the newest when it was prepared: rows are never changed, so the same commit gives the same
 //! bytes for ever, beside a daemon that goes on storing. What is read is [`Reader`]'s; nothing here knows of files, terminals or HTTP.
 //!
-//! Reading order: [`Request`] says what is wanted, `selection` and `points` find it, `raw` and `values` make rows of it, `cell`, `number` and
+//! Reading order: [`Request`] says what is wanted, `selection` and `points` find it, `raw`, `daily` and `values` make rows of it, `cell`, `number` and
 //! `stamp` write cells, `columns` has the words.
 
 mod cell;
 mod columns;
+mod daily;
 mod number;
 mod points;
 mod raw;
@@ -21,10 +22,11 @@ mod values;
 pub use selection::{Selection, Unknown, Wanted};
 
 use crate::domain::reading::Row;
-use crate::domain::time::Ts;
+use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
 use crate::store::{Head, ReadError, Reader};
-use columns::{POINT, RAW, VALUES, Word};
+use columns::{DAILY, POINT, RAW, VALUES, Word};
+use daily::Daily;
 use raw::Raw;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -36,11 +38,16 @@ pub const CHUNK: usize = 64 * 1024;
 /// U+FEFF: by it a spreadsheet on Windows knows UTF-8.
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
+/// How far a believed reading may lie ahead of the gateway's clock.
+const AHEAD: Ms = Ms::minutes(10);
+
 /// What a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A reading of a metering point.
     Raw,
+    /// A local day of a metering point.
+    Daily,
     /// One number of a message, also of sources that no metering point reads.
     Values,
 }
@@ -110,15 +117,17 @@ pub struct Summary {
     pub as_of: Option<Head>,
 }
 
-enum Lines {
+enum Lines<'t> {
     Raw(Raw),
+    Daily(Box<Daily<'t>>),
     Values(Values),
 }
 
-impl Lines {
+impl Lines<'_> {
     fn width(&self) -> usize {
         match self {
             Lines::Raw(r) => r.width(),
+            Lines::Daily(d) => d.width(),
             Lines::Values(v) => v.width(),
         }
     }
@@ -126,41 +135,59 @@ impl Lines {
     fn row(&mut self, row: &Row, out: &mut Vec<u8>) -> u64 {
         match self {
             Lines::Raw(r) => r.row(row, out),
+            Lines::Daily(d) => d.row(row, out),
             Lines::Values(v) => v.row(row, out),
+        }
+    }
+
+    /// Appends what waited for more rows.
+    fn finish(&mut self, out: &mut Vec<u8>) -> u64 {
+        match self {
+            Lines::Raw(_) | Lines::Values(_) => 0,
+            Lines::Daily(d) => d.finish(out),
         }
     }
 
     fn headings(&self) -> Vec<Word> {
         match self {
             Lines::Raw(_) => [POINT.as_slice(), RAW.as_slice()].concat(),
+            Lines::Daily(_) => [POINT.as_slice(), DAILY.as_slice()].concat(),
             Lines::Values(_) => VALUES.to_vec(),
         }
     }
 }
 
 /// An export that is ready to be written.
-pub struct Export {
-    lines: Lines,
+pub struct Export<'t> {
+    lines: Lines<'t>,
     span: (Ts, Ts),
     form: Form,
     as_of: Option<Head>,
 }
 
-impl Export {
+impl<'t> Export<'t> {
     /// Finds out what will be written, as of the newest commit.
-    pub fn prepare(reader: &Reader, topology: &Topology, request: &Request) -> Result<Export, ReadError> {
+    pub fn prepare(reader: &Reader, topology: &'t Topology, request: &Request) -> Result<Export<'t>, ReadError> {
         let as_of = reader.last_batch()?;
+        let commit = as_of.map_or(0, |h| h.batch);
         let sources = reader.sources()?;
-        let stats = reader.stats()?;
+        // Narrowed to what there is, so that the progress is told of something and days end.
+        let (first, last) = reader.span_as_of(commit)?.unwrap_or((Ts::EARLIEST, Ts::EARLIEST - Ms(1)));
+        let mut span = (request.from.map_or(first, |f| f.max(first)), request.to.map_or(last + Ms(1), |t| t.min(last + Ms(1))));
         let (selection, form) = (&request.selection, request.form);
         let lines = match request.kind {
             Kind::Raw => Lines::Raw(Raw::new(topology, &sources, selection, form)),
+            Kind::Daily => {
+                // A reading whose time lies ahead of a clock that was not set must not draw out years of empty days.
+                let latest = as_of.map_or(last, |h| h.received) + AHEAD;
+                let days = (span.0, if latest > first { span.1.min(latest) } else { span.1 });
+                let mut daily = Daily::new(topology, &sources, selection, days, form);
+                daily.warm_up(reader, commit)?;
+                span = daily.span();
+                Lines::Daily(Box::new(daily))
+            }
             Kind::Values => Lines::Values(Values::new(topology, &sources, selection, form)),
         };
-        // Narrowed to what there is, so that the progress is told of something.
-        let first = stats.first.unwrap_or(Ts::EARLIEST);
-        let end = stats.last.map_or(first, |last| Ts(last.0 + 1));
-        let span = (request.from.map_or(first, |f| f.max(first)), request.to.map_or(end, |t| t.min(end)));
         Ok(Export { lines, span, form, as_of })
     }
 
@@ -182,7 +209,7 @@ impl Export {
         }
         headings(&self.lines.headings(), self.form.lang, &mut out.buffer);
         let (mut rows, mut failed) = (0, None);
-        // Nothing is read where nothing would be written.
+        // Nothing is read where no source is wanted.
         let as_of = self.as_of.filter(|_| self.lines.width() > 0).map_or(0, |h| h.batch);
         reader.pages(self.span, as_of, self.lines.width(), &mut |page| {
             for row in page {
@@ -211,6 +238,7 @@ impl Export {
         if let Some(e) = failed {
             return Err(e);
         }
+        rows += self.lines.finish(&mut out.buffer);
         out.hand_on().and_then(|()| out.to.flush()).map_err(Error::Write)?;
         Ok(Summary { rows, bytes: out.bytes, as_of: self.as_of })
     }

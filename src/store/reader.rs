@@ -98,6 +98,16 @@ impl Reader {
         }
     }
 
+    /// Times of the first and the last row after commit `as_of`; None where there is no row.
+    pub fn span_as_of(&self, as_of: u64) -> Result<Option<(Ts, Ts)>, ReadError> {
+        self.ask(|c| query::span_as_of(c, as_of))
+    }
+
+    /// The newest row of a source strictly before `ts`, as it was after commit `as_of`, within [`LOOK_BACK_ROWS`].
+    pub fn row_before_as_of(&self, source: SourceId, ts: Ts, as_of: u64) -> Result<Option<Row>, ReadError> {
+        self.ask(|c| query::row_before_as_of(c, source, ts, LOOK_BACK_ROWS, as_of))
+    }
+
     /// Everything that was committed after batch `after`: each commit, its rows in order of arrival, its events; until `f` breaks off.
     ///
     /// Read in groups: no connection is held while `f` runs. Commits that are made meanwhile are included.
