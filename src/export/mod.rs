@@ -30,10 +30,14 @@ use daily::Daily;
 use raw::Raw;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::mpsc::sync_channel;
 use values::Values;
 
 /// Bytes that are collected before they are handed on.
 pub const CHUNK: usize = 64 * 1024;
+
+/// Pages of rows that wait to be written.
+const PAGES: usize = 2;
 
 /// U+FEFF: by it a spreadsheet on Windows knows UTF-8.
 const BOM: &[u8] = "\u{feff}".as_bytes();
@@ -208,39 +212,58 @@ impl<'t> Export<'t> {
             out.buffer.extend_from_slice(BOM);
         }
         headings(&self.lines.headings(), self.form.lang, &mut out.buffer);
-        let (mut rows, mut failed) = (0, None);
+        let mut rows = 0;
         // Nothing is read where no source is wanted.
         let as_of = self.as_of.filter(|_| self.lines.width() > 0).map_or(0, |h| h.batch);
-        reader.pages(self.span, as_of, self.lines.width(), &mut |page| {
-            for row in page {
-                rows += self.lines.row(row, &mut out.buffer);
-                if out.buffer.len() >= CHUNK
-                    && let Err(e) = out.hand_on()
-                {
-                    failed = Some(Error::Write(e));
-                    return ControlFlow::Break(());
+        let (span, width) = (self.span, self.lines.width());
+        // One thread reads while the other writes. Full: the reader waits. Pages that were written
+        // go back to be filled again; full: the page is given up.
+        let (filled, pages) = sync_channel::<Vec<Row>>(PAGES);
+        let (used, empty) = sync_channel::<Vec<Row>>(PAGES);
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                reader.pages(span, as_of, width, &mut |page| {
+                    let full = std::mem::replace(page, empty.try_recv().unwrap_or_default());
+                    // An error: nobody writes any more, and why is said there.
+                    if filled.send(full).is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+            });
+            let mut written = Ok(());
+            for page in pages {
+                written = self.page(&page, &mut out, &mut rows, progress);
+                if written.is_err() {
+                    break;
                 }
+                // A reader that has ended needs no page back; what it left in the queue is still written.
+                drop(used.try_send(page));
             }
-            // The first page goes out at once: who waits sees that it has begun, however rare the rows are.
-            if out.bytes == 0
-                && let Err(e) = out.hand_on()
-            {
-                failed = Some(Error::Write(e));
-                return ControlFlow::Break(());
-            }
-            let at = page.last().map_or(self.span.1, |r| r.ts);
-            if progress(Progress { rows, at }).is_break() {
-                failed = Some(Error::BrokenOff);
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
+            written?;
+            reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Error::Store)
         })?;
-        if let Some(e) = failed {
-            return Err(e);
-        }
         rows += self.lines.finish(&mut out.buffer);
         out.hand_on().and_then(|()| out.to.flush()).map_err(Error::Write)?;
         Ok(Summary { rows, bytes: out.bytes, as_of: self.as_of })
+    }
+
+    fn page(
+        &mut self,
+        page: &[Row],
+        out: &mut Chunks<'_>,
+        rows: &mut u64,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        for row in page {
+            *rows += self.lines.row(row, &mut out.buffer);
+            if out.buffer.len() >= CHUNK {
+                out.hand_on().map_err(Error::Write)?;
+            }
+        }
+        // The first page goes out at once: who waits sees that it has begun, however rare the rows are.
+        if out.bytes == 0 {
+            out.hand_on().map_err(Error::Write)?;
+        }
+        let at = page.last().map_or(self.span.1, |r| r.ts);
+        if progress(Progress { rows: *rows, at }).is_break() { Err(Error::BrokenOff) } else { Ok(()) }
     }
 }
 
