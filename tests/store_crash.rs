@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers of the test's own")]
 
+#[path = "support/days.rs"]
+mod days;
+
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
-use heyun::domain::time::Ts;
-use heyun::store::{Batch, Checkpoint, CommitErrorKind, EventRecord, FoldItem, Reader, Settings, open};
+use heyun::domain::time::{Day, Ts};
+use heyun::store::{Batch, Checkpoint, CommitErrorKind, EventRecord, FoldItem, Reader, Settings, open, open_reader};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -50,6 +53,9 @@ fn verify(reader: &Reader) -> u64 {
     let checkpoint = reader.checkpoint().unwrap();
     assert_eq!(checkpoint.as_ref().map_or(0, |c| c.batch), newest / 16 * 16);
     assert_eq!(checkpoint.map(|c| c.checkpoint), batch(newest / 16 * 16).checkpoint.clone().filter(|_| newest >= 16));
+    // Late rows come for days long past: every fifth batch closes one.
+    let closed = days::checked(reader, 0..1).len() as u64;
+    assert!(closed <= newest / 5, "{closed} days of {newest} batches");
     newest
 }
 
@@ -58,6 +64,7 @@ fn verify(reader: &Reader) -> u64 {
 fn child_that_commits_until_it_is_killed() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let (writer, reader) = open(&Settings { path: path.into() }).unwrap();
+    writer.keep_days(Box::new(|ts| Day::of(ts, &jiff::tz::TimeZone::UTC))).unwrap();
     let mut out = std::io::stdout();
     for id in reader.last_batch().unwrap().map_or(0, |h| h.batch) + 1.. {
         writer.commit(batch(id)).unwrap();
@@ -107,6 +114,7 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         // The engine would send again what it did not see acknowledged.
         assert!(writer.commit(batch(newest)).unwrap().repeated);
     }
+    assert!(!days::checked(&open_reader(&Settings { path: path.clone() }).unwrap(), 0..40).is_empty());
     let check: String = rusqlite::Connection::open(&path).unwrap().query_row("PRAGMA integrity_check", [], |r| r.get(0)).unwrap();
     assert_eq!(check, "ok");
 }
@@ -121,8 +129,8 @@ fn a_damaged_file_is_reported_and_not_written_to() {
     }
     writer.close().unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
-    // The first page holds the schema, so the file still opens.
-    bytes[4096..].fill(0xA5);
+    // The first pages hold the schema, so the file still opens.
+    bytes[32 * 4096..].fill(0xA5);
     std::fs::write(&path, &bytes).unwrap();
 
     let (writer, reader) = open(&Settings { path: path.clone() }).unwrap();

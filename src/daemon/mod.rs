@@ -16,6 +16,7 @@ pub use error::Error;
 
 use crate::config::Config;
 use crate::domain::engine::Effects;
+use crate::domain::time::Day;
 use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
 use crate::{store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
@@ -54,6 +55,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let topology = Arc::new(config.topology.clone());
     let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
     let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
+    let zone = topology.tz.clone();
+    writer.keep_days(Box::new(move |ts| Day::of(ts, &zone)))?;
     // A fold may take seconds: a signal that comes meanwhile ends the process, for nothing has happened yet.
     let folding = tokio::task::spawn_blocking({
         let (topology, reader) = (topology.clone(), reader.clone());

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub const CONFIRMATIONS: u8 = 2;
 
 /// Two messages closer than this may carry what flowed in all of it (a device that wakes and sends twice).
-const SHORTEST_STEP: Ms = Ms::minutes(1);
+pub const SHORTEST_STEP: Ms = Ms::minutes(1);
 
 /// A register that falls has run full only if that took less than this part of its range. After a long pause nearly any fall
 /// could be one: a device that lost its memory at half its range would be taken for a flood.

@@ -132,6 +132,38 @@ impl Month {
     }
 }
 
+/// A day of a compound's wall clock. Where the clocks change it has 23 or 25 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day {
+    /// Days since 1970-01-01, by the calendar.
+    pub number: i32,
+    pub from: Ts,
+    /// Not part of it: the next day's first instant.
+    pub to: Ts,
+}
+
+impl Day {
+    /// The day in which `ts` lies on a wall clock in `tz`.
+    pub fn of(ts: Ts, tz: &TimeZone) -> Day {
+        let t = Timestamp::from_millisecond(ts.0).unwrap_or(if ts.0 < 0 { Timestamp::MIN } else { Timestamp::MAX });
+        let day = Day::on(tz.to_datetime(t).date(), tz);
+        // Where midnight itself comes twice, its first time counts: what the clock repeats before it belongs to the day that has begun.
+        if ts >= day.to && day.to > day.from { day.next(tz) } else { day }
+    }
+
+    /// The day after this one.
+    pub fn next(self, tz: &TimeZone) -> Day {
+        let after = civil::Date::new(1970, 1, 1).and_then(|d| d.checked_add(jiff::Span::new().try_days(i64::from(self.number) + 1)?));
+        after.map_or(self, |date| Day::on(date, tz))
+    }
+
+    fn on(date: civil::Date, tz: &TimeZone) -> Day {
+        let start = |d: civil::Date| tz.to_timestamp(d.at(0, 0, 0, 0)).map_or(Ts(i64::MAX), |t| Ts(t.as_millisecond()));
+        let number = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_or(0, |t| t.as_second() / 86_400);
+        Day { number: i32::try_from(number).unwrap_or(0), from: start(date), to: date.tomorrow().map_or(Ts(i64::MAX), start) }
+    }
+}
+
 impl fmt::Display for Month {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}", self.year, self.month)
@@ -163,6 +195,41 @@ mod tests {
         for text in ["yesterday", "2026-13-01", "2026-11-01T00:00:00", "2026-11-1", "1e9", ""] {
             assert_eq!(at(text, "Asia/Shanghai"), None, "{text}");
         }
+    }
+
+    #[test]
+    fn days_follow_the_wall_clock_and_each_other() {
+        let at = |s: &str| Ts(s.parse::<Timestamp>().unwrap().as_millisecond());
+        let shanghai = TimeZone::get("Asia/Shanghai").unwrap();
+        let day = Day::of(at("2026-11-24T15:59:59.999Z"), &shanghai);
+        assert_eq!((day.from, day.to), (at("2026-11-23T16:00:00Z"), at("2026-11-24T16:00:00Z")));
+        assert_eq!(Day::of(day.to, &shanghai), day.next(&shanghai));
+        assert_eq!(Day::of(Ts(0), &TimeZone::UTC).number, 0);
+        assert_eq!(Day::of(Ts(-1), &TimeZone::UTC), Day { number: -1, from: Ts(-86_400_000), to: Ts(0) });
+        let rome = TimeZone::get("Europe/Rome").unwrap();
+        let hours = |s: &str| {
+            let d = Day::of(at(s), &rome);
+            (d.to - d.from).0 / 3_600_000
+        };
+        assert_eq!([hours("2026-03-29T12:00:00Z"), hours("2026-10-25T12:00:00Z"), hours("2026-10-26T12:00:00Z")], [23, 25, 24]);
+        // Zones whose clocks change at or around midnight: every instant lies in its day, and the days have no holes.
+        for zone in ["America/Sao_Paulo", "Asia/Beirut", "Atlantic/Azores", "Pacific/Apia", "America/Scoresbysund", "Australia/Lord_Howe"] {
+            let tz = TimeZone::get(zone).unwrap();
+            let mut day = Day::of(at("2010-12-30T00:00:00Z"), &tz);
+            while day.from < at("2012-01-05T00:00:00Z") {
+                let next = day.next(&tz);
+                assert_eq!(next.from, day.to, "{zone}");
+                assert_eq!(next.number, day.number + 1, "{zone}");
+                if day.from < day.to {
+                    for ts in [day.from, day.to - Ms(1), day.from + Ms::minutes(30), day.to - Ms::minutes(30)] {
+                        assert_eq!(Day::of(ts, &tz), day, "{zone} {ts}");
+                    }
+                }
+                day = next;
+            }
+        }
+        Day::of(Ts(i64::MIN), &shanghai);
+        Day::of(Ts(i64::MAX), &shanghai).next(&shanghai);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::domain::reading::{Flags, Row};
 use crate::domain::time::Ts;
 use crate::domain::topology::Meter;
 use crate::domain::units::Millilitres;
+use crate::store::DayColumn;
 
 /// From one accepted reading to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +137,37 @@ impl<'a> Account<'a> {
                 f(passed);
             }
         }
+    }
+
+    /// Takes all readings of a day at once, where that comes to the same as one by one: the first follows on, and then the register only
+    /// rose, nowhere faster than it can. False: nothing was taken.
+    pub(super) fn day(&mut self, day: &DayColumn, f: &mut impl FnMut(Interval)) -> bool {
+        let Some(steepest) = day.steepest else { return false };
+        if self.meter.mean_flow_over.is_some() || day.first.0 < self.since {
+            return false;
+        }
+        let mut ledger = self.ledger.clone();
+        let mut mark = |(ts, value)| ledger.mark(self.meter, Value { quantity: self.register.quantity, ts, value });
+        let (first, last, rise) = (mark(day.first), mark(day.last), mark((day.first.0, steepest)).register);
+        if rise.0 > self.meter.max_flow.0 {
+            return false;
+        }
+        let begins = ledger.step(self.meter, first);
+        // After a flicker the ledger stands elsewhere than the register.
+        if !matches!(begins, Step::First | Step::Passed { .. }) || ledger.last() != Some(first) {
+            return false;
+        }
+        let goes_on = (last.ts > first.ts).then(|| ledger.step(self.meter, last));
+        if !matches!(goes_on, None | Some(Step::Passed { .. })) || ledger.last() != Some(last) {
+            return false;
+        }
+        for step in [Some(begins), goes_on].into_iter().flatten() {
+            if let Step::Passed { from, to, volume, gap } = step {
+                f(Interval { from: from.ts, to: to.ts, volume: Some(volume), kind: moved(volume), gap });
+            }
+        }
+        self.ledger = ledger;
+        true
     }
 }
 

@@ -4,17 +4,11 @@ use super::Span;
 use super::account::{Account, Ignored, Interval, Story};
 use super::register::Register;
 use super::share::share;
-use crate::domain::reading::Row;
-use crate::domain::time::{Ms, Ts};
+use super::walk::{Grain, rows_before, walk};
+use crate::domain::time::Ts;
 use crate::domain::topology::{PointIx, Topology};
 use crate::domain::units::Millilitres;
 use crate::store::{ReadError, Reader};
-
-/// Readings before a span that the ledger sees first: enough to confirm or refute a level, and to know the usual pause.
-const WARM_UP: usize = 8;
-
-/// Rows of one source that are fetched together: half a megabyte.
-const PAGE: usize = 5_000;
 
 /// What flowed through a point, reading by reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,13 +50,12 @@ pub struct Passed {
     pub until: Option<Ts>,
 }
 
-/// How much passed through a point in a span, as far as it was read. Costs as much time as the span has rows of all sources: 1 ms per day
-/// of 150 meters at 15 minutes.
+/// How much passed through a point in a span, as far as it was read. Days that are over cost next to nothing, others as much time as they
+/// have rows of all sources: 1 ms for a day of 150 meters at 15 minutes.
 pub fn passed(reader: &Reader, topology: &Topology, point: PointIx, register: Register, span: Span) -> Result<Passed, ReadError> {
-    let mut account = Account::new(&topology.point(point).meter, register, topology.since);
     let mut out = Passed::default();
-    let mut count = |i: Interval| {
-        if i.to <= span.from {
+    walk(reader, topology, point, register, span, Grain::Days, &mut |i| {
+        if i.to <= span.from || i.from >= span.to {
             return;
         }
         match i.volume {
@@ -70,43 +63,6 @@ pub fn passed(reader: &Reader, topology: &Topology, point: PointIx, register: Re
             None => out.unknown += 1,
         }
         out.until = Some(i.to.min(span.to));
-    };
-    for row in rows_before(reader, register, span.from)? {
-        account.each(&row, &mut count);
-    }
-    each_row(reader, register, span, &mut |row| account.each(row, &mut count))?;
+    })?;
     Ok(out)
-}
-
-/// All rows of the register's source in the span, by time.
-pub(super) fn each_row(reader: &Reader, register: Register, span: Span, f: &mut impl FnMut(&Row)) -> Result<(), ReadError> {
-    let mut from = span.from;
-    while from < span.to {
-        let rows = reader.readings(register.source, from, span.to, PAGE)?;
-        rows.iter().for_each(&mut *f);
-        match rows.last() {
-            Some(last) if rows.len() == PAGE => from = last.ts + Ms(1),
-            _ => break,
-        }
-    }
-    Ok(())
-}
-
-/// The last few rows before `from` that hold the register, oldest first.
-pub(super) fn rows_before(reader: &Reader, register: Register, from: Ts) -> Result<Vec<Row>, ReadError> {
-    let mut rows = vec![];
-    let mut at = from;
-    // A device may send its register only with every other message.
-    for _ in 0..2 * WARM_UP {
-        let Some(row) = reader.row_before(register.source, at)?.row() else { break };
-        at = row.ts;
-        if register.value(&row).is_some() {
-            rows.push(row);
-        }
-        if rows.len() == WARM_UP {
-            break;
-        }
-    }
-    rows.reverse();
-    Ok(rows)
 }

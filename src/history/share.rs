@@ -2,7 +2,7 @@
 
 use super::Span;
 use super::account::Interval;
-use crate::domain::time::Ts;
+use crate::domain::time::{Ms, Ts};
 use crate::domain::units::Millilitres;
 
 /// What of `volume` had passed by `at`. Rounded, but always alike: the parts of an interval that is cut anywhere sum to it exactly.
@@ -17,6 +17,11 @@ fn until(interval: &Interval, volume: Millilitres, at: Ts) -> Millilitres {
 /// The part of an interval with this volume that lies in the span.
 pub(super) fn share(interval: &Interval, volume: Millilitres, span: Span) -> Millilitres {
     until(interval, volume, span.to) - until(interval, volume, span.from)
+}
+
+/// How much of the span's time the interval covers.
+pub(super) fn overlap(interval: &Interval, span: Span) -> Ms {
+    (interval.to.min(span.to) - interval.from.max(span.from)).max(Ms::ZERO)
 }
 
 #[cfg(test)]
@@ -34,6 +39,7 @@ mod tests {
             edges.sort_unstable();
             let spans = || edges.windows(2).map(|w| Span { from: Ts(w[0]), to: Ts(w[1]) });
             prop_assert_eq!(spans().map(|s| share(&i, Millilitres(ml), s).0).sum::<i64>(), ml);
+            prop_assert_eq!(spans().map(|s| overlap(&i, s).0).sum::<i64>(), long);
             prop_assert!(spans().all(|s| share(&i, Millilitres(ml), s).0 >= 0));
         }
     }

@@ -1,6 +1,7 @@
 //! One batch, one transaction.
 
 use super::batch::{Batch, Committed};
+use super::days::{DayOf, Keeper};
 use super::error::{CommitError, OpenError};
 use super::key;
 use super::query::{self, Head, integer, kind_text, quantity_text};
@@ -30,12 +31,17 @@ pub(super) struct Committer {
     head: Option<Head>,
     /// Indexes into the batch's rows, in key order. Kept for its memory.
     order: Vec<u32>,
+    days: Keeper,
 }
 
 impl Committer {
     pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
         let file = file_id(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
-        Ok(Committer { conn, path, file, head: None, order: Vec::new() })
+        Ok(Committer { conn, path, file, head: None, order: Vec::new(), days: Keeper::default() })
+    }
+
+    pub(super) fn keep_days(&mut self, calendar: DayOf) {
+        self.days.follow(calendar);
     }
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed, CommitError> {
@@ -66,6 +72,9 @@ impl Committer {
             // The transaction outlived its own end: a COMMIT that failed may leave it open. If this fails too, the next BEGIN says so.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
+        if written.is_err() {
+            self.days.forget();
+        }
         self.head = Some(written?);
         Ok(Committed { batch: batch.id, repeated: false })
     }
@@ -90,7 +99,9 @@ impl Committer {
             total_rows: head.total_rows + batch.rows.len() as u64,
             last_event,
         };
-        write_commit(&tx, batch, next).map_err(sqlite)?;
+        let range = main_range(&batch.rows);
+        write_commit(&tx, batch, next, range).map_err(sqlite)?;
+        self.days.keep(&tx, &batch.rows, range.map(|r| r.1), batch.received).map_err(sqlite)?;
         if let Some(c) = &batch.checkpoint {
             // The free slot, or the one with the older state.
             tx.prepare_cached(
@@ -237,8 +248,7 @@ fn clash(tx: &Connection, batch: u64, pos: u32, new: &Row, source: rusqlite::Err
     CommitError::Sqlite { batch, source }
 }
 
-fn write_commit(tx: &Connection, batch: &Batch, head: Head) -> rusqlite::Result<()> {
-    let range = main_range(&batch.rows);
+fn write_commit(tx: &Connection, batch: &Batch, head: Head, range: Option<(Ts, Ts)>) -> rusqlite::Result<()> {
     if let Some((min, max)) = range {
         for (pos, row) in batch.rows.iter().enumerate().filter(|(_, r)| r.ts < min || r.ts > max) {
             tx.prepare_cached("INSERT INTO late (batch, pos, key) VALUES (?1, ?2, ?3)")?.execute((

@@ -56,7 +56,10 @@ pub(super) fn tune_writer(conn: &Connection, path: &Path) -> Result<(), OpenErro
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;"
     ))
-    .map_err(|e| OpenError::sqlite(path, e))
+    .map_err(|e| OpenError::sqlite(path, e))?;
+    // As many as there are statements in a commit.
+    conn.set_prepared_statement_cache_capacity(24);
+    Ok(())
 }
 
 /// A connection that can only read.

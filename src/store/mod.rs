@@ -12,6 +12,7 @@
 mod batch;
 mod commit;
 mod connection;
+mod days;
 mod error;
 mod fold;
 mod key;
@@ -22,6 +23,7 @@ mod schema;
 mod writer;
 
 pub use batch::{Batch, Checkpoint, Committed, EventRecord};
+pub use days::{ClosedDay, DayColumn, DayOf};
 pub use error::{CommitError, CommitErrorKind, OpenError, ReadError};
 pub use fold::FoldItem;
 pub use query::{Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};

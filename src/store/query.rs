@@ -136,7 +136,7 @@ fn kind_of(text: &str) -> Result<IdentityKind, ReadError> {
     }
 }
 
-fn row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub(super) fn row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let mut values = Values::NONE;
     for i in 0..MAX_COLUMNS {
         if let Some(v) = r.get(2 + i)? {

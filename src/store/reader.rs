@@ -2,6 +2,7 @@
 
 use super::batch::EventRecord;
 use super::connection;
+use super::days::{self, ClosedDay};
 use super::error::ReadError;
 use super::fold::{FoldItem, Group};
 use super::key;
@@ -51,6 +52,11 @@ impl Reader {
     /// The newest row of a source strictly before `ts`, within [`LOOK_BACK_ROWS`].
     pub fn row_before(&self, source: SourceId, ts: Ts) -> Result<Before, ReadError> {
         self.ask(|c| query::row_before(c, source, ts, LOOK_BACK_ROWS))
+    }
+
+    /// The closed days with numbers in `from..to`, in order, and what a column of a source said in each. Of other days the rows tell.
+    pub fn days(&self, source: SourceId, column: usize, from: i32, to: i32) -> Result<Vec<ClosedDay>, ReadError> {
+        self.ask(|c| days::days(c, source, column, from, to))
     }
 
     /// What a source said at this very instant.

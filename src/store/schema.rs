@@ -11,7 +11,7 @@ pub const APPLICATION_ID: i32 = 0x4845_5955;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, DAYS];
 
 const V1: &str = r"
 -- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
@@ -78,6 +78,26 @@ SELECT batch, strftime('%Y-%m-%dT%H:%M:%fZ', received / 1000.0, 'unixepoch') AS 
        strftime('%Y-%m-%dT%H:%M:%fZ', ts_min / 1000.0, 'unixepoch') AS first, strftime('%Y-%m-%dT%H:%M:%fZ', ts_max / 1000.0, 'unixepoch') AS last,
        total, last_event
 FROM commits;
+";
+
+const DAYS: &str = r"
+-- What each column of each source said in a closed day. The key is (day << 23) + (source << 3) + column: by day first, so that closing a day
+-- writes adjacent rows. Times are milliseconds after the day's start. least, greatest: NULL where they are first, last. steepest: the
+-- steepest rise from one value to the next, per hour; NULL if the column ever fell.
+CREATE TABLE days (
+  key INTEGER PRIMARY KEY, n INTEGER NOT NULL, first_ms INTEGER NOT NULL, first INTEGER NOT NULL, last_ms INTEGER NOT NULL, last INTEGER NOT NULL,
+  least INTEGER, greatest INTEGER, sum INTEGER, steepest INTEGER
+) STRICT;
+
+-- The days for which `days` tells what the rows tell: days since 1970-01-01 by the gateway's calendar, and their bounds under it.
+-- A row that comes late takes its day out of here, in its own transaction.
+CREATE TABLE closed_days (day INTEGER PRIMARY KEY, starts INTEGER NOT NULL, ends INTEGER NOT NULL) STRICT;
+
+CREATE VIEW v_days AS
+SELECT date(k.day * 86400, 'unixepoch') AS day, s.topic AS topic, c.name AS name, d.n AS n, d.first AS first, d.last AS last,
+       coalesce(d.least, d.first) AS least, coalesce(d.greatest, d.last) AS greatest, d.sum AS sum, d.key AS key
+FROM closed_days k CROSS JOIN days d ON d.key >= k.day << 23 AND d.key < (k.day + 1) << 23
+CROSS JOIN sources s ON s.source = d.key >> 3 & 1048575 CROSS JOIN columns c ON c.source = s.source AND c.ix = (d.key & 7);
 ";
 
 /// Where a file stands.

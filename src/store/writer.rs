@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Committed};
 use super::commit::Committer;
+use super::days::DayOf;
 use super::error::{CommitError, OpenError};
 use super::lock::Lock;
 use rusqlite::Connection;
@@ -25,6 +26,7 @@ pub struct Writer {
 enum Job {
     Commit(Arc<Batch>, SyncSender<Result<Committed, CommitError>>),
     Ping(SyncSender<()>),
+    KeepDays(DayOf, SyncSender<()>),
 }
 
 impl Writer {
@@ -55,6 +57,12 @@ impl Writer {
     /// disk does.
     pub fn ping(&self) -> Result<(), CommitError> {
         self.ask(Job::Ping).ok_or(CommitError::Gone)
+    }
+
+    /// From the next commit on, days that are over by this calendar are closed ([`Reader::days`](super::Reader::days)), one per commit.
+    /// Without it none is, and those that rows come late for are opened all the same.
+    pub fn keep_days(&self, calendar: DayOf) -> Result<(), CommitError> {
+        self.ask(|reply| Job::KeepDays(calendar, reply)).ok_or(CommitError::Gone)
     }
 
     /// Moves the log into the database and closes it. An error here loses nothing: the log stays and is read at the next opening.
@@ -95,6 +103,10 @@ fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite:
                 let _ = reply.send(committer.commit(&batch));
             }
             Job::Ping(reply) => {
+                let _ = reply.send(());
+            }
+            Job::KeepDays(calendar, reply) => {
+                committer.keep_days(calendar);
                 let _ = reply.send(());
             }
         }

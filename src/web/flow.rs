@@ -4,15 +4,35 @@ use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::params::{Id, Params};
 use super::past::Past;
+use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
-use crate::history::{self, Intervals};
-use crate::texts::{Decimal, Stamp};
+use crate::history::{self, Intervals, Scale, Span};
+use crate::texts::{Decimal, Stamp, say};
 use axum::Json;
 use axum::extract::State;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
+
+/// What `resolution` may say; `Auto` is decided by the length of the span.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Auto,
+    This(Resolution),
+}
+
+const RESOLUTIONS: [(&str, Wanted); 4] = [
+    ("auto", Wanted::Auto),
+    ("raw", Wanted::This(Resolution::Raw)),
+    ("hour", Wanted::This(Resolution::Hour)),
+    ("day", Wanted::This(Resolution::Day)),
+];
+
+/// Up to here `auto` shows every reading.
+const RAW: Ms = Ms::days(8);
+/// Up to here `auto` shows hours, and nobody gets more of them at once: they are made from the rows.
+const HOURS: Ms = Ms::days(100);
 
 const DEFAULT: usize = 2_000;
 const MOST: usize = 5_000;
@@ -25,17 +45,43 @@ pub struct Flow {
     from: Stamp,
     /// Not part of the span.
     to: Stamp,
+    resolution: Resolution,
     /// The sum of the known volumes.
     litres: Decimal,
-    /// How many intervals have an unknown volume (`litres` is null).
+    /// How many intervals have an unknown volume, or how many buckets are not complete.
     unknown: usize,
+    /// Whole hours or days of the compound's clocks, without a hole; `from` and `to` are widened to them. Empty where `resolution` is `raw`.
+    buckets: Vec<Bucket>,
     /// By time, without overlap. An interval belongs to the span that its last reading lies in, so pages fit together; the first may begin
-    /// before `from`.
+    /// before `from`. Empty where `resolution` is `hour` or `day`.
     intervals: Vec<Interval>,
     /// Readings that make no interval.
     ignored: Vec<Ignored>,
     /// Where the answer goes on; null at its end.
     next: Option<String>,
+}
+
+/// How fine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// Reading by reading.
+    Raw,
+    Hour,
+    Day,
+}
+
+/// An hour or a day. An interval that reaches over its edge counts for the part that lies in it, by time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Bucket {
+    from: Stamp,
+    to: Stamp,
+    /// What is known to have passed; null where nothing is known of it.
+    litres: Option<Decimal>,
+    /// Mean over the time that is known.
+    litres_per_hour: Option<Decimal>,
+    /// All of its time is known, and the readings around its edges are close together. Never so before the bucket is over.
+    complete: bool,
 }
 
 /// From one accepted reading to the next.
@@ -93,12 +139,14 @@ pub enum Why {
 
 /// What flowed through a metering point
 ///
-/// The stored readings of the span as intervals between accepted readings. Resets, jumps and misreadings are shown as such, never guessed.
+/// The stored readings of the span as intervals between accepted readings, or summed into hours or days. Resets, jumps and misreadings are
+/// shown as such, never guessed.
 #[utoipa::path(get, path = "/api/v1/meters/{id}/flow", tag = "history",
     params(("id" = String, Path, description = "key of the config, or global id"),
            ("from" = Option<String>, Query, description = "RFC 3339, a date in the compound's zone, or Unix milliseconds"),
            ("to" = Option<String>, Query, description = "like `from`; not part of the span"),
-           ("limit" = Option<usize>, Query, description = "readings to fold, 1 to 5000, default 2000")),
+           ("limit" = Option<usize>, Query, description = "readings to fold, 1 to 5000, default 2000; only where the resolution is `raw`"),
+           ("resolution" = Option<String>, Query, description = "`raw` (the default), `hour` (at most 100 days), `day`, or `auto`: up to 8 days raw, up to 100 days hours, beyond them days")),
     responses((status = 200, body = Flow), (status = "default", body = Problem)))]
 pub async fn flow(
     State(topology): State<Arc<Topology>>,
@@ -107,9 +155,48 @@ pub async fn flow(
     Id(id): Id,
     params: Params,
 ) -> Result<Json<Flow>, Error> {
-    let params = params.only(&["from", "to", "limit"])?;
+    let params = params.only(&["from", "to", "limit", "resolution"])?;
     let snapshot = snapshots.borrow().clone();
     let past = Past::of(&id, &params, (DEFAULT, MOST), &topology, &snapshot)?;
+    let resolution = resolution(&params, past.span)?;
+    let scale = match resolution {
+        Resolution::Raw => return raw(&topology, &store, &id, &past).await.map(Json),
+        Resolution::Hour => Scale::Hour,
+        Resolution::Day => Scale::Day,
+    };
+    let (point, span, register) = (past.point, past.span, past.bound.as_ref().and_then(|b| b.register));
+    let t = topology.clone();
+    let buckets = store.ask(move |r| history::buckets(r, &t, point, register, span, scale)).await?;
+    let edge = |bucket: Option<&history::Bucket>, of: fn(Span) -> Ts, or| Stamp::new(bucket.map_or(or, |b| of(b.span)), &topology.tz);
+    Ok(Json(Flow {
+        meter: topology.point(point).key.clone(),
+        from: edge(buckets.first(), |s| s.from, span.from),
+        to: edge(buckets.last(), |s| s.to, span.to),
+        resolution,
+        litres: Decimal::litres(buckets.iter().filter_map(|b| b.volume).sum()),
+        unknown: buckets.iter().filter(|b| !b.complete).count(),
+        buckets: buckets.iter().map(|b| bucket(b, &topology.tz)).collect(),
+        intervals: vec![],
+        ignored: vec![],
+        next: None,
+    }))
+}
+
+fn resolution(params: &Params, span: Span) -> Result<Resolution, Error> {
+    let long = span.to - span.from;
+    Ok(match params.choice("resolution", &RESOLUTIONS)?.unwrap_or(Wanted::This(Resolution::Raw)) {
+        Wanted::Auto if long <= RAW => Resolution::Raw,
+        Wanted::Auto if long <= HOURS => Resolution::Hour,
+        Wanted::Auto => Resolution::Day,
+        Wanted::This(Resolution::Hour) if long > HOURS => {
+            let expected = say("expected.days", &[("days", (HOURS.0 / Ms::days(1).0).into())]);
+            return Err(Error::BadParameter { name: "from", value: params.get("from").unwrap_or_default().to_owned(), expected });
+        }
+        Wanted::This(resolution) => resolution,
+    })
+}
+
+async fn raw(topology: &Arc<Topology>, store: &Store, id: &str, past: &Past) -> Result<Flow, Error> {
     let (point, span, limit) = (past.point, past.span, past.limit);
     let found = match past.bound.as_ref().and_then(|b| b.register) {
         Some(register) => {
@@ -119,16 +206,28 @@ pub async fn flow(
         None => Intervals::default(),
     };
     let tz = &topology.tz;
-    Ok(Json(Flow {
+    Ok(Flow {
         meter: topology.point(point).key.clone(),
         from: Stamp::new(span.from, tz),
         to: Stamp::new(span.to, tz),
+        resolution: Resolution::Raw,
         litres: Decimal::litres(found.intervals.iter().filter_map(|i| i.volume).sum()),
         unknown: found.intervals.iter().filter(|i| i.volume.is_none()).count(),
+        buckets: vec![],
         intervals: found.intervals.iter().map(|i| interval(i, tz)).collect(),
         ignored: found.ignored.iter().map(|i| Ignored { time: Stamp::new(i.ts, tz), why: why(i.why) }).collect(),
-        next: past.next(&id, "flow", found.last),
-    }))
+        next: past.next(id, "flow", found.last),
+    })
+}
+
+fn bucket(b: &history::Bucket, tz: &TimeZone) -> Bucket {
+    Bucket {
+        from: Stamp::new(b.span.from, tz),
+        to: Stamp::new(b.span.to, tz),
+        litres: b.volume.map(Decimal::litres),
+        litres_per_hour: b.volume.map(|v| Decimal::litres_per_hour(v.per(b.known.0))),
+        complete: b.complete,
+    }
 }
 
 fn interval(i: &history::Interval, tz: &TimeZone) -> Interval {

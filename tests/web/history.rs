@@ -142,11 +142,73 @@ async fn what_passed_in_a_span_is_cut_at_its_edges() {
     let of = |from, to| passed(&handles.reader, &handles.topology, PointIx(0), register, Span { from: at(from), to: at(to) }).unwrap();
     let litres = Millilitres::litres;
     assert_eq!(of(0, 61), Passed { volume: litres(10 + 10 + 6 + 20), unknown: 1, until: Some(at(60)) });
-    assert_eq!(
-        of(5, 15),
-        Passed { volume: litres(5), unknown: 0, until: Some(at(10)) },
-        "what the reading after the span tells is not counted"
-    );
+    assert_eq!(of(5, 15), Passed { volume: litres(10), unknown: 0, until: Some(at(15)) });
+    assert_eq!(of(55, 90), Passed { volume: litres(10), unknown: 0, until: Some(at(60)) });
     assert_eq!(of(61, 90), Passed::default());
     assert_eq!(Register::stored(&handles.topology, &sources, PointIx(1)), None);
+}
+
+/// (from, to, litres, litres per hour, complete), times as `MM-DDThh:mm`.
+fn rows_of(flow: &Value) -> Vec<(String, String, Value, Value, bool)> {
+    let clock = |v: &Value| v.as_str().unwrap()[5..16].to_owned();
+    let list = flow["buckets"].as_array().unwrap().iter();
+    list.map(|b| (clock(&b["from"]), clock(&b["to"]), b["litres"].clone(), b["litres_per_hour"].clone(), b["complete"].as_bool().unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn hours_and_days_sum_to_what_flowed_and_say_what_is_missing() {
+    let g = Gateway::new();
+    {
+        let mut core = g.core();
+        // Half past and full, with an hour at 100 L and one at 50; then the register restarts, and the evening is silent.
+        core.bulk(&[(-30, 1_000), (30, 1_100), (60, 1_150), (90, 1_175), (120, 1_200), (125, 5), (130, 6), (135, 7), (180, 7)]);
+        core.bulk(&[(1_470, 307)]);
+    }
+    let f = g.get("/api/v1/meters/b15/flow?from=2026-11-10T00:20:00%2B08:00&to=2026-11-10T04:00:00%2B08:00&resolution=hour").await.ok();
+    let hour = |a: &str, b: &str, l: Value, lh: Value, c| (format!("11-10T{a}"), format!("11-10T{b}"), l, lh, c);
+    assert_eq!(
+        rows_of(&f),
+        [
+            hour("00:00", "01:00", json!(100), json!(100), true),
+            hour("01:00", "02:00", json!(50), json!(50), true),
+            // Of the five minutes over the restart nobody knows.
+            hour("02:00", "03:00", json!(2), json!(2.181), false),
+            hour("03:00", "04:00", json!(13.953), json!(13.953), false),
+        ]
+    );
+    assert_eq!((f["resolution"].clone(), f["litres"].clone(), f["unknown"].clone()), (json!("hour"), json!(165.953), json!(2)));
+    assert_eq!(
+        (f["from"].clone(), f["intervals"].clone(), f["next"].clone()),
+        (json!("2026-11-10T00:00:00+08:00"), json!([]), Value::Null)
+    );
+
+    let f = g.get("/api/v1/meters/b15/flow?from=2026-11-10&to=2026-11-12&resolution=day").await.ok();
+    let days = rows_of(&f);
+    assert_eq!((days[0].2.clone(), days[0].4, days[1].2.clone(), days[1].4), (json!(445.023), false, json!(6.977), false));
+    assert_eq!(f["litres"], json!(452), "50 + 100 + 2 + 300: the hour before midnight is half in");
+    let none = g.get("/api/v1/meters/101/flow?from=2026-11-10&to=2026-11-12&resolution=day").await.ok();
+    assert_eq!(rows_of(&none)[1], ("11-11T00:00".into(), "11-12T00:00".into(), Value::Null, Value::Null, false));
+}
+
+#[tokio::test]
+async fn the_resolution_follows_the_span_where_it_is_told_to() {
+    let g = Gateway::new();
+    for (to, word, resolution) in [
+        ("2026-11-18", "auto", "raw"),
+        ("2026-11-19", "auto", "hour"),
+        ("2027-02-18", "auto", "hour"),
+        ("2027-02-19", "auto", "day"),
+        ("2027-11-10", "raw", "raw"),
+        ("2027-11-10", "", "raw"),
+    ] {
+        let f = g.get(&format!("/api/v1/meters/b15/flow?from=2026-11-10&to={to}&resolution={word}")).await.ok();
+        assert_eq!(f["resolution"], json!(resolution), "{to} {word}");
+    }
+    let p = g.get("/api/v1/meters/b15/flow?from=2026-11-10&to=2027-02-19&resolution=hour").await.problem(400);
+    assert_eq!((p["code"].clone(), p["parameter"].clone()), (json!("bad_parameter"), json!("from")));
+    let p = g.get("/api/v1/meters/b15/flow?resolution=week").await.problem(400);
+    assert_eq!((p["parameter"].clone(), p["value"].clone()), (json!("resolution"), json!("week")));
+    let year = g.get("/api/v1/meters/b15/flow?from=2026-11-10&to=2027-11-10&resolution=day").await.ok();
+    assert_eq!(rows_of(&year).len(), 365);
 }

@@ -1,0 +1,4 @@
+declare module 'virtual:glossary' {
+  const texts: Record<string, { zh: string; en: string }>;
+  export default texts;
+}

@@ -1,0 +1,290 @@
+// What the gateway answers, as docs/api/openapi.json has it, and how to ask.
+
+/** RFC 3339, with the offset of the compound's clocks. */
+export type Stamp = string;
+export interface Text {
+  zh: string;
+  en: string;
+}
+export interface Start {
+  earliest: Stamp;
+  latest: Stamp;
+}
+export type PlaceState = 'leak' | 'fault' | 'no_data' | 'ok';
+
+export interface PlaceNow {
+  key: string;
+  kind: 'compound' | 'building';
+  name: string;
+  parent: string | null;
+  community: string | null;
+  households: number | null;
+  residents: number | null;
+  state: PlaceState;
+  open_incidents: number;
+  flow_litres_per_hour: number | null;
+  today_tonnes: number | null;
+  usual_tonnes: number | null;
+  usual_days: number;
+  newest_reading_at: Stamp | null;
+  meters: number;
+  silent_meters: number;
+  head_meters: string[];
+}
+export interface Overview {
+  at: Stamp;
+  last_event: number;
+  places: PlaceNow[];
+}
+export interface Place {
+  key: string;
+  kind: 'community' | 'compound' | 'building' | 'unit' | 'household';
+  name: string;
+  parent: string | null;
+  households: number | null;
+  residents: number | null;
+}
+export interface Valve {
+  place: string;
+  key_holder: string | null;
+  shuts_off: string | null;
+  may_close: string | null;
+}
+export type PointKind = 'bulk' | 'sub' | 'make_up';
+export type Responsible = 'water_company' | 'owners' | 'household';
+/** A metering point, as configured. */
+export interface Point {
+  key: string;
+  name: string;
+  kind: PointKind;
+  place: string;
+  parent: string | null;
+  boundary: 'settlement' | 'assessment';
+  responsible: Responsible;
+  meter: {
+    serial: string | null;
+    pulse_weight_litres: number;
+    max_litres_per_hour: number;
+    mean_flow_over_seconds: number | null;
+  };
+  limits: { litres_per_hour: number | null; tonnes_per_month: number | null; silent_after_seconds: number | null };
+  source: { topic: string; feed: string; column: string } | null;
+  valve: Valve | null;
+  yuan_per_tonne: number | null;
+}
+export interface Topology {
+  gateway: string;
+  time_zone: string | null;
+  places: Place[];
+  points: Point[];
+}
+/** The part of a metering point that changes. */
+export interface MeterState {
+  key: string;
+  last_reading_at: Stamp | null;
+  register_litres: number | null;
+  flow_litres_per_hour: number | null;
+  month: { month: string; tonnes: number; yuan: number | null } | null;
+  silent: boolean;
+  incidents: string[];
+}
+export interface ChangedMeters {
+  at: Stamp;
+  meters: MeterState[];
+}
+export interface Hello {
+  time: Stamp;
+  after: number;
+}
+
+export type IncidentState = 'detected' | 'accepted' | 'closed';
+export interface Incident {
+  id: string;
+  cause: 'leak' | 'data';
+  state: IncidentState;
+  headline: Text | null;
+  opened_at: Stamp;
+  accepted: { by: string; at: Stamp } | null;
+  closed: { by: string | null; at: Stamp; reason: string } | null;
+  points: string[];
+  place: string[];
+  start: Start;
+  historic: boolean;
+}
+export interface Incidents {
+  at: Stamp;
+  last_event: number;
+  incidents: Incident[];
+  more: boolean;
+}
+export interface Register {
+  time: Stamp;
+  register_litres: number;
+}
+export interface Finding {
+  point: string;
+  code: string;
+  text: Text;
+  at: Stamp;
+  start: Start;
+  historic: boolean;
+  evidence: Register[];
+  cleared_at: Stamp | null;
+}
+export interface IncidentEvent {
+  seq: number;
+  at: Stamp;
+  incident: string;
+  code: 'opened' | 'found' | 'cleared' | 'accepted' | 'closed';
+  text: Text;
+}
+export interface Water {
+  since: Stamp;
+  litres_per_minute: number | null;
+  tonnes: number | null;
+  yuan: number | null;
+}
+export interface IncidentFile extends Incident {
+  findings: Finding[];
+  history: IncidentEvent[];
+  water: Water | null;
+}
+
+export interface Interval {
+  from: Stamp;
+  to: Stamp;
+  litres: number | null;
+  litres_per_hour: number | null;
+  kind: 'forward' | 'equal' | 'jitter' | 'rollover' | 'reset' | 'jump';
+  gap: boolean;
+}
+export interface Bucket {
+  from: Stamp;
+  to: Stamp;
+  litres: number | null;
+  litres_per_hour: number | null;
+  complete: boolean;
+}
+export type Resolution = 'raw' | 'hour' | 'day';
+export interface Flow {
+  from: Stamp;
+  to: Stamp;
+  resolution: Resolution;
+  litres: number;
+  intervals: Interval[];
+  buckets: Bucket[];
+  next: string | null;
+}
+
+export interface Peer<S> {
+  state: S;
+  since: Stamp;
+  last_error: string | null;
+}
+export interface Health {
+  status: 'ok' | 'failing';
+  reasons: { code: string; text: Text }[];
+  version: string;
+  gateway: string;
+  started_at: Stamp;
+  ready: boolean;
+  clock_sure: boolean;
+  broker: Peer<'connecting' | 'connected' | 'away'>;
+  store: Peer<'ok' | 'failing'>;
+  batches_committed: number;
+  batches_failed: number;
+  last_commit_at: Stamp | null;
+  resident_bytes: number | null;
+}
+export interface Counts {
+  received: number;
+  stored: number;
+  duplicate: number;
+  rejected: Record<string, number>;
+  rejected_total: number;
+  in_flight: number;
+}
+export interface Source {
+  topic: string;
+  feed: string | null;
+  points: string[];
+  last_reading_at: Stamp | null;
+  counts: Counts;
+  last_bad: { received_at: Stamp; code: string; text: Text; excerpt: string } | null;
+}
+export interface Sources {
+  at: Stamp;
+  sources: Source[];
+  totals: Counts;
+  next: string | null;
+}
+interface Problem {
+  code: string;
+  message: Text;
+  expected?: Text | null;
+}
+
+/** A request that failed: `problem` in the gateway's own words, or null where it could not be reached. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem: Problem | null,
+  ) {
+    super(problem?.code ?? `status ${status}`);
+  }
+}
+
+/** Longer than the slowest answer, shorter than a person's patience. */
+const PATIENCE_MS = 15_000;
+
+async function ask<T>(path: string, init: RequestInit = {}, patience = PATIENCE_MS, also: number[] = []): Promise<T> {
+  const cut = new AbortController();
+  const timer = setTimeout(() => cut.abort(), patience);
+  try {
+    const answer = await fetch(path, { ...init, signal: cut.signal, cache: 'no-store' });
+    const body: unknown = await answer.json().catch(() => null);
+    if (answer.ok || also.includes(answer.status)) {
+      if (body === null) throw new ApiError(0, null);
+      return body as T;
+    }
+    const problem = body as Problem | null;
+    throw new ApiError(answer.status, problem?.message ? problem : null);
+  } catch (error) {
+    throw error instanceof ApiError ? error : new ApiError(0, null);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const enc = encodeURIComponent;
+const post = <T>(path: string, body: unknown): Promise<T> =>
+  ask<T>(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+
+/** All pages of a list; `next` is the address of the following one. */
+async function all<T extends { next: string | null }>(path: string, add: (to: T, page: T) => void): Promise<T> {
+  const first = await ask<T>(path);
+  for (let next = first.next; next !== null; ) {
+    const page = await ask<T>(next);
+    add(first, page);
+    next = page.next;
+  }
+  return first;
+}
+
+export const api = {
+  overview: () => ask<Overview>('/api/v1/overview'),
+  topology: () => ask<Topology>('/api/v1/topology'),
+  meters: () => all<ChangedMeters & { next: string | null }>('/api/v1/meters', (to, page) => to.meters.push(...page.meters)),
+  incidents: (state: 'open' | 'closed', limit = 500) => ask<Incidents>(`/api/v1/incidents?state=${state}&limit=${limit}`),
+  incident: (id: string) => ask<IncidentFile>(`/api/v1/incidents/${enc(id)}`),
+  accept: (id: string, by: string, note: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/accept`, note ? { by, note } : { by }),
+  close: (id: string, by: string, reason: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/close`, { by, reason }),
+  sources: () => all<Sources>('/api/v1/sources', (to, page) => to.sources.push(...page.sources)),
+  /** 503 is an answer too: the gateway is there and says why it is not well. */
+  health: () => ask<Health>('/healthz', {}, 5_000, [503]),
+  /** The following page, by the address that the gateway gave. */
+  more: (next: string) => ask<Flow>(next),
+  /** `from` and `to` in Unix milliseconds, or a date at the compound. */
+  flow: (meter: string, from: number | Stamp, to: number | Stamp, resolution: Resolution | 'auto') =>
+    ask<Flow>(`/api/v1/meters/${enc(meter)}/flow?from=${enc(from)}&to=${enc(to)}&resolution=${resolution}&limit=5000`),
+};

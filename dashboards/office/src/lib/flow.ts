@@ -1,0 +1,113 @@
+// From the gateway's flow to what a chart draws, and the words beside it. Pure.
+
+import type { Flow, Resolution } from './api';
+import { ms } from './format';
+
+/** A stretch of time on the chart that is not an ordinary measurement. */
+export interface Stretch {
+  from: number;
+  to: number;
+  /** `unknown`: the register jumped or was reset, nobody knows what flowed. `gap`: the volume is certain, its moment is not. `none`: no data. */
+  why: 'unknown' | 'gap' | 'none';
+}
+
+/** One row of the table; the chart draws the same. */
+export interface Row {
+  from: number;
+  to: number;
+  litres: number | null;
+  litresPerHour: number | null;
+  note: 'unknown' | 'gap' | 'none' | 'partial' | null;
+}
+
+export interface Drawn {
+  resolution: Resolution;
+  rows: Row[];
+  /** Seconds since the epoch, as uPlot counts. */
+  xs: number[];
+  /** Raw: litres per hour, as steps. Hour and day: litres of complete buckets. */
+  sure: (number | null)[];
+  /** The mean over a gap; litres of buckets that are not complete. */
+  rough: (number | null)[];
+  stretches: Stretch[];
+}
+
+export interface Summary {
+  litres: number;
+  /** Mean of the known hours. */
+  max: { value: number; at: number } | null;
+  unknown: number;
+  gaps: number;
+}
+
+function rows(flow: Flow): Row[] {
+  if (flow.resolution === 'raw') {
+    return flow.intervals.map((i) => ({
+      from: ms(i.from), to: ms(i.to), litres: i.litres, litresPerHour: i.litres_per_hour,
+      note: i.litres === null ? 'unknown' : i.gap ? 'gap' : null,
+    }));
+  }
+  const all: Row[] = flow.buckets.map((b) => ({
+    from: ms(b.from), to: ms(b.to), litres: b.litres, litresPerHour: b.litres_per_hour,
+    note: b.litres === null ? 'none' : b.complete ? null : 'partial',
+  }));
+  // Before the first and after the last data there is nothing to say, and nothing is missing.
+  const first = all.findIndex((r) => r.litres !== null);
+  if (first < 0) return [];
+  let end = all.length;
+  while (all[end - 1]?.litres === null) end -= 1;
+  return all.slice(first, end);
+}
+
+export function draw(flow: Flow): Drawn {
+  const drawn: Drawn = { resolution: flow.resolution, rows: rows(flow), xs: [], sure: [], rough: [], stretches: [] };
+  const put = (x: number, sure: number | null, rough: number | null): void => {
+    drawn.xs.push(x / 1000);
+    drawn.sure.push(sure);
+    drawn.rough.push(rough);
+  };
+  drawn.rows.forEach((row, i) => {
+    if (row.note === 'unknown' || row.note === 'gap' || row.note === 'none') drawn.stretches.push({ from: row.from, to: row.to, why: row.note });
+    if (flow.resolution !== 'raw') {
+      put(row.from, row.note === null ? row.litres : null, row.note === 'partial' ? row.litres : null);
+      return;
+    }
+    put(row.from, row.note === null ? row.litresPerHour : null, row.note === 'gap' ? row.litresPerHour : null);
+    const next = drawn.rows[i + 1];
+    // The step ends here; where the next does not go on from it, the line ends too.
+    if (next === undefined || next.from !== row.to) put(row.to, null, null);
+  });
+  return drawn;
+}
+
+/** The value that holds at an instant, by binary search. */
+export function rowAt(all: Row[], at: number): Row | null {
+  let [low, high] = [0, all.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((all[middle] as Row).to <= at) low = middle + 1;
+    else high = middle;
+  }
+  const row = all[low];
+  return row !== undefined && row.from <= at ? row : null;
+}
+
+export function summary(drawn: Drawn): Summary {
+  const s: Summary = { litres: 0, max: null, unknown: 0, gaps: 0 };
+  for (const row of drawn.rows) {
+    s.litres += row.litres ?? 0;
+    if (row.note === 'unknown') s.unknown += 1;
+    if (row.note === 'gap' || row.note === 'none') s.gaps += 1;
+    const value = drawn.resolution === 'raw' ? row.litresPerHour : row.litres;
+    if (value !== null && (s.max === null || value > s.max.value)) s.max = { value, at: row.from };
+  }
+  return s;
+}
+
+/** Several pages of a raw answer as one. */
+export const joined = (pages: Flow[]): Flow => ({
+  ...(pages[0] as Flow),
+  to: (pages[pages.length - 1] as Flow).to,
+  next: null,
+  intervals: ([] as Flow['intervals']).concat(...pages.map((p) => p.intervals)),
+});

@@ -1,0 +1,48 @@
+// What is said of an incident to the people who must act: on the page, and as the text to pass on.
+
+import type { IncidentFile, Point } from './api';
+import { figures, num, when } from './format';
+import { type Key, said, t } from './i18n.svelte';
+
+/** What to do first, in order: by the newest finding's code. */
+export function firstSteps(file: IncidentFile, point: Point | undefined): string[] {
+  const valve = point?.valve ?? null;
+  const code = file.findings[file.findings.length - 1]?.code ?? '';
+  if (file.cause === 'leak') {
+    const look = point?.kind === 'sub' ? 'ui.steps.leak.household' : point?.kind === 'make_up' ? 'ui.steps.leak.makeup' : 'ui.steps.leak.bulk';
+    const steps = [t(look)];
+    if (valve) {
+      steps.push(
+        valve.key_holder === null ? t('ui.steps.leak.valve', { place: valve.place }) : t('ui.steps.leak.valve.key', { place: valve.place, key: valve.key_holder }),
+        valve.may_close === null ? t('ui.steps.leak.close') : t('ui.steps.leak.close.who', { who: valve.may_close }),
+      );
+    } else {
+      steps.push(t('ui.steps.leak.novalve'));
+    }
+    steps.push(t('ui.steps.leak.repair', { who: t(`ui.responsible.${point?.responsible ?? 'owners'}`) }));
+    return steps;
+  }
+  const known = ['meter_silent', 'meter_reset', 'meter_jump'].includes(code) ? code : 'other';
+  return ([1, 2] as const).map((n) => t(`ui.steps.${known}.${n}` as Key));
+}
+
+/** The start range in words. */
+export function startWords(file: IncidentFile, now: string): string {
+  const { earliest, latest } = file.start;
+  if (earliest === latest) return t('ui.start.exact', { time: when(latest, now) });
+  return t('ui.start.range', { earliest: when(earliest, now), latest: when(latest, now) });
+}
+
+/** The text to pass on: place, flow, since when, tonnes so far, what to do first. Suffices without a tap. */
+export function noticeText(file: IncidentFile, point: Point | undefined, now: string): string {
+  const lines = [t(file.cause === 'leak' ? 'ui.notice.leak' : 'ui.notice.data', { place: file.place.join(' ') || file.points.join(', ') })];
+  if (file.headline) lines.push(said(file.headline));
+  const w = file.water;
+  if (w && w.litres_per_minute !== null) lines.push(t('ui.notice.flow', { n: figures(w.litres_per_minute, 1) }));
+  lines.push(t('ui.notice.since', { start: startWords(file, now) }));
+  if (w && w.tonnes !== null) lines.push(t('ui.notice.tonnes', { n: figures(w.tonnes) }) + (w.yuan === null ? '' : t('ui.leak.yuan', { n: num(w.yuan) })));
+  lines.push(t('ui.notice.steps'), ...firstSteps(file, point).map((s, i) => `${i + 1}. ${s}`));
+  if (file.accepted) lines.push(t('ui.leak.accepted', { by: file.accepted.by }));
+  lines.push(t('ui.notice.at', { time: when(now, '0000'), id: file.id }));
+  return lines.join('\n');
+}

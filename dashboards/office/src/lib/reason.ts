@@ -1,0 +1,10 @@
+// Why a message was refused, by its code. A code that these pages have not heard of is shown as it is.
+
+import { type Key, t } from './i18n.svelte';
+
+const KNOWN = [
+  'size', 'utf8', 'json', 'missing', 'number', 'unit', 'range', 'time_syntax', 'time_old', 'time_ahead', 'retained', 'topic', 'conflict', 'sources',
+  'columns',
+];
+
+export const reason = (code: string): string => (KNOWN.includes(code) ? t(`ui.reason.${code}` as Key) : code);

@@ -1,0 +1,265 @@
+//! Hours and days from a real store: whatever the meters did and however late it came, closed days tell the same as the rows, and both the
+//! same as a fold that is obviously right.
+#![cfg(feature = "daemon")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
+
+use heyun::domain::reading::{Flags, Row, SourceId, Values};
+use heyun::domain::time::{Day, Ms, Ts};
+use heyun::domain::topology::{
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
+};
+use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use heyun::history::{Interval, Register, Scale, Span, buckets, intervals, passed};
+use heyun::store::{Batch, Reader, Settings, Writer, open};
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// 2026-03-27T12:00:00Z: two days later Rome's clocks go forward.
+const T0: Ts = Ts(1_774_612_800_000);
+
+const REGISTER: PointIx = PointIx(0);
+const PULSES: PointIx = PointIx(1);
+const MEAN: PointIx = PointIx(2);
+
+fn topology(tz: TimeZone) -> Topology {
+    let point = |i: u8, mean_flow_over| Point {
+        key: format!("p{i}"),
+        name: String::new(),
+        kind: PointKind::Bulk,
+        place: PlaceIx(0),
+        parent: None,
+        boundary: Boundary::Assessment,
+        responsible: Responsible::Owners,
+        valve: None,
+        meter: Meter {
+            serial: None,
+            pulse_weight: Millilitres::litres(10),
+            rollover_at: Some(Millilitres::tonnes(100)),
+            max_flow: MillilitresPerHour::litres(5_000),
+            mean_flow_over,
+        },
+        source: Some(Binding { topic: format!("t{i}"), feed: FeedIx(0), column: i }),
+        limits: Limits::default(),
+        price_milliyuan_per_tonne: None,
+    };
+    let column = |name: &str, quantity| Column { name: name.into(), quantity };
+    Topology {
+        gateway: "g".into(),
+        tz,
+        since: T0 - Ms::days(3),
+        places: vec![Place {
+            key: "b".into(),
+            kind: PlaceKind::Building,
+            name: String::new(),
+            parent: None,
+            households: None,
+            residents: None,
+        }],
+        points: vec![point(0, None), point(1, None), point(2, Some(Ms::minutes(15)))],
+        feeds: vec![Feed {
+            name: "f".into(),
+            columns: vec![column("register", Quantity::Volume), column("pulses", Quantity::Pulses), column("mean", Quantity::Flow)],
+        }],
+    }
+}
+
+fn register(point: PointIx) -> Register {
+    let quantity = [Quantity::Volume, Quantity::Pulses, Quantity::Flow][point.0 as usize];
+    Register { source: SourceId(1), column: point.0 as usize, quantity }
+}
+
+/// A store that closes days, and one with the same rows that does not.
+struct Two {
+    closing: (Writer, Reader),
+    plain: (Writer, Reader),
+    batch: u64,
+    now: Ts,
+}
+
+impl Two {
+    fn new(dir: &Path, tz: &TimeZone) -> Two {
+        let open = |name| open(&Settings { path: dir.join(name) }).unwrap();
+        let two = Two { closing: open("closing.db"), plain: open("plain.db"), batch: 0, now: T0 };
+        let tz = tz.clone();
+        two.closing.0.keep_days(Box::new(move |ts| Day::of(ts, &tz))).unwrap();
+        two
+    }
+
+    fn commit(&mut self, rows: &[Row]) {
+        self.batch += 1;
+        self.now = rows.iter().map(|r| r.ts).fold(self.now + Ms::minutes(1), Ts::max);
+        let batch = Arc::new(Batch { id: self.batch, received: self.now, rows: rows.to_vec(), ..Batch::default() });
+        self.closing.0.commit(batch.clone()).unwrap();
+        self.plain.0.commit(batch).unwrap();
+    }
+}
+
+/// A row of all three points, and of a neighbour whose rows lie between.
+fn row(ts: Ts, litres: i64, flow: i64, flags: Flags) -> Row {
+    let mut values = Values::NONE;
+    values.set(0, litres * 1_000);
+    values.set(1, litres / 10);
+    values.set(2, flow);
+    Row { ts, source: SourceId(1), values, flags }
+}
+
+/// What the register does next: minutes later, litres, mean flow, and how many batches late.
+#[derive(Clone, Debug)]
+struct Move {
+    minutes: i64,
+    register: Change,
+    flow: i64,
+    late: usize,
+    flags: u8,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    By(i64),
+    To(i64),
+    /// Once, and back.
+    Spike(i64),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let minutes = prop_oneof![20 => Just(60i64), 6 => 1i64..240, 1 => 600i64..4_000];
+    let change = prop_oneof![
+        30 => (0i64..400).prop_map(Change::By),
+        6 => Just(Change::By(0)),
+        2 => (-19i64..0).prop_map(Change::By),
+        1 => (0i64..90_000).prop_map(Change::To),
+        1 => Just(Change::To(99_900)),
+        1 => (0i64..90_000).prop_map(Change::Spike),
+    ];
+    let late = prop_oneof![12 => Just(0usize), 1 => 1usize..8];
+    let flags = prop_oneof![30 => Just(0u8), 1 => Just(4u8)];
+    let one = (minutes, change, 0i64..2_000_000, late, flags).prop_map(|(minutes, register, flow, late, flags)| Move {
+        minutes,
+        register,
+        flow,
+        late,
+        flags,
+    });
+    prop::collection::vec(one, 20..250)
+}
+
+/// Batches of rows in order of arrival.
+fn batches(moves: &[Move], size: usize) -> Vec<Vec<Row>> {
+    let (mut ts, mut litres) = (T0, 50_000i64);
+    let mut out: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
+    for (i, m) in moves.iter().enumerate() {
+        ts = ts + Ms::minutes(m.minutes);
+        let shown = match m.register {
+            Change::By(l) => {
+                litres = (litres + l).rem_euclid(100_000);
+                litres
+            }
+            Change::To(l) => {
+                litres = l;
+                l
+            }
+            Change::Spike(l) => l,
+        };
+        let rows = out.entry(i / size + m.late).or_default();
+        rows.push(row(ts, shown, m.flow, Flags(m.flags)));
+        rows.push(Row { ts, source: SourceId(0), values: Values::single(1), flags: Flags::NONE });
+    }
+    out.into_values().collect()
+}
+
+/// All that flowed, reading by reading.
+fn all(reader: &Reader, t: &Topology, point: PointIx) -> Vec<Interval> {
+    let whole = Span { from: T0 - Ms::days(9), to: T0 + Ms::days(900) };
+    intervals(reader, t, point, register(point), whole, 1_000_000).unwrap().intervals
+}
+
+/// The part of each interval in a bucket, summed; and the time that is known.
+fn reference(all: &[Interval], span: Span) -> (i128, i64) {
+    let (mut sum, mut known) = (0i128, 0i64);
+    for i in all {
+        let (Some(volume), long) = (i.volume, i128::from((i.to - i.from).0)) else { continue };
+        let until = |at: Ts| i128::from(volume.0) * i128::from((at.clamp(i.from, i.to) - i.from).0) / long;
+        sum += until(span.to) - until(span.from);
+        known += (i.to.min(span.to) - i.from.max(span.from)).0.max(0);
+    }
+    (sum, known)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn closed_days_tell_the_same_as_their_rows(
+        moves in moves(), size in 3usize..60, zone in prop::sample::select(vec!["Europe/Rome", "Asia/Shanghai", "America/St_Johns"]),
+        asked in prop::collection::vec((-30i64..900, 1i64..900), 2),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let tz = TimeZone::get(zone).unwrap();
+        let t = topology(tz.clone());
+        let mut two = Two::new(dir.path(), &tz);
+        for (n, rows) in batches(&moves, size).iter().enumerate() {
+            two.commit(rows);
+            // In the middle of things, too: some days are closed, some were opened again.
+            if n % 5 > 0 {
+                continue;
+            }
+            for point in [REGISTER, PULSES, MEAN] {
+                for (from, hours) in &asked {
+                    let from = T0 + Ms::hours(*from);
+                    let span = Span { from, to: from + Ms::hours(*hours) };
+                    let ask = |r: &Reader, scale| buckets(r, &t, point, Some(register(point)), span, scale).unwrap();
+                    let days = ask(&two.closing.1, Scale::Day);
+                    prop_assert_eq!(&days, &ask(&two.plain.1, Scale::Day));
+                    let hours = ask(&two.closing.1, Scale::Hour);
+                    prop_assert_eq!(&hours, &ask(&two.plain.1, Scale::Hour));
+                    let told = |r: &Reader| passed(r, &t, point, register(point), span).unwrap();
+                    let (a, b) = (told(&two.closing.1), told(&two.plain.1));
+                    prop_assert_eq!((a.volume, a.unknown, a.until), (b.volume, b.unknown, b.until));
+                }
+            }
+        }
+        // Over all that there is, by a fold of one's own.
+        let end = T0 + Ms::minutes(moves.iter().map(|m| m.minutes).sum::<i64>() + 16);
+        for point in [REGISTER, PULSES, MEAN] {
+            let all = all(&two.plain.1, &t, point);
+            for scale in [Scale::Day, Scale::Hour] {
+                let span = Span { from: T0, to: end };
+                let found = buckets(&two.closing.1, &t, point, Some(register(point)), span, scale).unwrap();
+                for b in &found {
+                    let (sum, known) = reference(&all, b.span);
+                    prop_assert_eq!((i128::from(b.volume.unwrap_or_default().0), b.known.0), (sum, known), "{:?}", b);
+                    prop_assert_eq!(b.volume.is_some(), known > 0);
+                    prop_assert!(!b.complete || Ms(known) == b.span.to - b.span.from);
+                }
+                let sum: i64 = found.iter().filter_map(|b| b.volume).map(|v| v.0).sum();
+                prop_assert_eq!(sum, all.iter().filter_map(|i| i.volume).map(|v| v.0).sum::<i64>(), "the buckets sum to the intervals");
+            }
+        }
+    }
+}
+
+#[test]
+fn most_days_of_a_quiet_register_need_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let tz = TimeZone::get("Asia/Shanghai").unwrap();
+    let t = topology(tz.clone());
+    let mut two = Two::new(dir.path(), &tz);
+    let rows: Vec<Row> = (0..24 * 30).map(|h| row(T0 + Ms::hours(h), 100 * h, 100_000, Flags::NONE)).collect();
+    for day in rows.chunks(24) {
+        two.commit(day);
+    }
+    // A store that has lost its rows, but not its days.
+    drop(two.closing.0);
+    let path = dir.path().join("closing.db");
+    rusqlite::Connection::open(&path).unwrap().execute("DELETE FROM readings", []).unwrap();
+    let reader = heyun::store::open_reader(&Settings { path }).unwrap();
+    let span = Span { from: T0 + Ms::days(2), to: T0 + Ms::days(20) };
+    let found = buckets(&reader, &t, REGISTER, Some(register(REGISTER)), span, Scale::Day).unwrap();
+    let litres: Vec<Option<i64>> = found.iter().map(|b| b.volume.map(|v| v.0 / 1_000)).collect();
+    // The first day lacks what came in over its start.
+    assert_eq!(litres[1..litres.len() - 1], vec![Some(2_400); litres.len() - 2][..]);
+    assert!(found[1..found.len() - 1].iter().all(|b| b.complete));
+}
