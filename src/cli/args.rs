@@ -158,6 +158,8 @@ pub struct Export {
 pub enum ExportKind {
     /// Every reading of the metering points, by time.
     Raw,
+    /// What each metering point used on each local day, by day, with the registers at its beginning and end.
+    Daily,
     /// Every number of every message, by time, also of sources that no metering point reads.
     Values,
 }

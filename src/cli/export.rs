@@ -23,13 +23,13 @@ pub fn run(args: &Args, format: LogFormat) -> Result<(), Error> {
     let (summary, digest) = match &args.out {
         Some(out) => {
             let mut part = Part::begin(out, args.force)?;
-            let done = written(export, &reader, &mut part, bar(true), |source| Error::Out { path: out.clone(), source })?;
+            let done = written(export, &reader, &mut part, &bar(true), |source| Error::Out { path: out.clone(), source })?;
             part.finish()?;
             done
         }
         None => {
             let bar = bar(!io::stdout().is_terminal());
-            written(export, &reader, &mut io::stdout().lock(), bar, |source| Error::Stdout { source })?
+            written(export, &reader, &mut io::stdout().lock(), &bar, |source| Error::Stdout { source })?
         }
     };
     tell(&summary, &digest, format);
@@ -55,6 +55,7 @@ fn request(args: &Args, topology: &Topology) -> Result<Request, Error> {
     Ok(Request {
         kind: match args.kind {
             ExportKind::Raw => Kind::Raw,
+            ExportKind::Daily => Kind::Daily,
             ExportKind::Values => Kind::Values,
         },
         from,
@@ -100,10 +101,10 @@ fn bar(wanted: bool) -> ProgressBar {
 
 /// Writes all of it; what was written, and its SHA-256.
 fn written(
-    export: Export,
+    export: Export<'_>,
     reader: &Reader,
     to: &mut dyn Write,
-    bar: ProgressBar,
+    bar: &ProgressBar,
     failed: impl Fn(io::Error) -> Error,
 ) -> Result<(Summary, String), Error> {
     let (from, end) = export.span();

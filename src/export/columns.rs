@@ -25,6 +25,19 @@ pub const POINT: [Word; 9] = [
 /// After [`POINT`]: every reading of a metering point.
 pub const RAW: [Word; 3] = ["export.column.time", "export.column.register_m3", "export.column.quality"];
 
+/// After [`POINT`]: a local day of a metering point.
+pub const DAILY: [Word; 9] = [
+    "export.column.date",
+    "export.column.used_m3",
+    "export.column.start_m3",
+    "export.column.start_time",
+    "export.column.end_m3",
+    "export.column.end_time",
+    "export.column.readings",
+    "export.column.complete",
+    "export.column.quality",
+];
+
 /// Every number of every message.
 pub const VALUES: [Word; 7] = [
     "export.column.time",

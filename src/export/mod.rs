@@ -6,11 +6,12 @@
 //! It shows the store as it was after one commit, the newest when it was prepared: rows are never changed, so the same commit gives the same
 //! bytes for ever, beside a daemon that goes on storing. What is read is [`Reader`]'s; nothing here knows of files, terminals or HTTP.
 //!
-//! Reading order: [`Request`] says what is wanted, `selection` and `points` find it, `raw` and `values` make rows of it, `cell`, `number` and
+//! Reading order: [`Request`] says what is wanted, `selection` and `points` find it, `raw`, `daily` and `values` make rows of it, `cell`, `number` and
 //! `stamp` write cells, `columns` has the words.
 
 mod cell;
 mod columns;
+mod daily;
 mod number;
 mod points;
 mod raw;
@@ -21,26 +22,36 @@ mod values;
 pub use selection::{Selection, Unknown, Wanted};
 
 use crate::domain::reading::Row;
-use crate::domain::time::Ts;
+use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
 use crate::store::{Head, ReadError, Reader};
-use columns::{POINT, RAW, VALUES, Word};
+use columns::{DAILY, POINT, RAW, VALUES, Word};
+use daily::Daily;
 use raw::Raw;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::mpsc::sync_channel;
 use values::Values;
 
 /// Bytes that are collected before they are handed on.
 pub const CHUNK: usize = 64 * 1024;
 
+/// Pages of rows that wait to be written.
+const PAGES: usize = 2;
+
 /// U+FEFF: by it a spreadsheet on Windows knows UTF-8.
 const BOM: &[u8] = "\u{feff}".as_bytes();
+
+/// How far a believed reading may lie ahead of the gateway's clock.
+const AHEAD: Ms = Ms::minutes(10);
 
 /// What a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A reading of a metering point.
     Raw,
+    /// A local day of a metering point.
+    Daily,
     /// One number of a message, also of sources that no metering point reads.
     Values,
 }
@@ -110,15 +121,17 @@ pub struct Summary {
     pub as_of: Option<Head>,
 }
 
-enum Lines {
+enum Lines<'t> {
     Raw(Raw),
+    Daily(Box<Daily<'t>>),
     Values(Values),
 }
 
-impl Lines {
+impl Lines<'_> {
     fn width(&self) -> usize {
         match self {
             Lines::Raw(r) => r.width(),
+            Lines::Daily(d) => d.width(),
             Lines::Values(v) => v.width(),
         }
     }
@@ -126,41 +139,59 @@ impl Lines {
     fn row(&mut self, row: &Row, out: &mut Vec<u8>) -> u64 {
         match self {
             Lines::Raw(r) => r.row(row, out),
+            Lines::Daily(d) => d.row(row, out),
             Lines::Values(v) => v.row(row, out),
+        }
+    }
+
+    /// Appends what waited for more rows.
+    fn finish(&mut self, out: &mut Vec<u8>) -> u64 {
+        match self {
+            Lines::Raw(_) | Lines::Values(_) => 0,
+            Lines::Daily(d) => d.finish(out),
         }
     }
 
     fn headings(&self) -> Vec<Word> {
         match self {
             Lines::Raw(_) => [POINT.as_slice(), RAW.as_slice()].concat(),
+            Lines::Daily(_) => [POINT.as_slice(), DAILY.as_slice()].concat(),
             Lines::Values(_) => VALUES.to_vec(),
         }
     }
 }
 
 /// An export that is ready to be written.
-pub struct Export {
-    lines: Lines,
+pub struct Export<'t> {
+    lines: Lines<'t>,
     span: (Ts, Ts),
     form: Form,
     as_of: Option<Head>,
 }
 
-impl Export {
+impl<'t> Export<'t> {
     /// Finds out what will be written, as of the newest commit.
-    pub fn prepare(reader: &Reader, topology: &Topology, request: &Request) -> Result<Export, ReadError> {
+    pub fn prepare(reader: &Reader, topology: &'t Topology, request: &Request) -> Result<Export<'t>, ReadError> {
         let as_of = reader.last_batch()?;
+        let commit = as_of.map_or(0, |h| h.batch);
         let sources = reader.sources()?;
-        let stats = reader.stats()?;
+        // Narrowed to what there is, so that the progress is told of something and days end.
+        let (first, last) = reader.span_as_of(commit)?.unwrap_or((Ts::EARLIEST, Ts::EARLIEST - Ms(1)));
+        let mut span = (request.from.map_or(first, |f| f.max(first)), request.to.map_or(last + Ms(1), |t| t.min(last + Ms(1))));
         let (selection, form) = (&request.selection, request.form);
         let lines = match request.kind {
             Kind::Raw => Lines::Raw(Raw::new(topology, &sources, selection, form)),
+            Kind::Daily => {
+                // A reading whose time lies ahead of a clock that was not set must not draw out years of empty days.
+                let latest = as_of.map_or(last, |h| h.received) + AHEAD;
+                let days = (span.0, if latest > first { span.1.min(latest) } else { span.1 });
+                let mut daily = Daily::new(topology, &sources, selection, days, form);
+                daily.warm_up(reader, commit)?;
+                span = daily.span();
+                Lines::Daily(Box::new(daily))
+            }
             Kind::Values => Lines::Values(Values::new(topology, &sources, selection, form)),
         };
-        // Narrowed to what there is, so that the progress is told of something.
-        let first = stats.first.unwrap_or(Ts::EARLIEST);
-        let end = stats.last.map_or(first, |last| Ts(last.0 + 1));
-        let span = (request.from.map_or(first, |f| f.max(first)), request.to.map_or(end, |t| t.min(end)));
         Ok(Export { lines, span, form, as_of })
     }
 
@@ -181,38 +212,58 @@ impl Export {
             out.buffer.extend_from_slice(BOM);
         }
         headings(&self.lines.headings(), self.form.lang, &mut out.buffer);
-        let (mut rows, mut failed) = (0, None);
-        // Nothing is read where nothing would be written.
+        let mut rows = 0;
+        // Nothing is read where no source is wanted.
         let as_of = self.as_of.filter(|_| self.lines.width() > 0).map_or(0, |h| h.batch);
-        reader.pages(self.span, as_of, self.lines.width(), &mut |page| {
-            for row in page {
-                rows += self.lines.row(row, &mut out.buffer);
-                if out.buffer.len() >= CHUNK
-                    && let Err(e) = out.hand_on()
-                {
-                    failed = Some(Error::Write(e));
-                    return ControlFlow::Break(());
+        let (span, width) = (self.span, self.lines.width());
+        // One thread reads while the other writes. Full: the reader waits. Pages that were written
+        // go back to be filled again; full: the page is given up.
+        let (filled, pages) = sync_channel::<Vec<Row>>(PAGES);
+        let (used, empty) = sync_channel::<Vec<Row>>(PAGES);
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                reader.pages(span, as_of, width, &mut |page| {
+                    let full = std::mem::replace(page, empty.try_recv().unwrap_or_default());
+                    // An error: nobody writes any more, and why is said there.
+                    if filled.send(full).is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+            });
+            let mut written = Ok(());
+            for page in pages {
+                written = self.page(&page, &mut out, &mut rows, progress);
+                if written.is_err() {
+                    break;
                 }
+                // A reader that has ended needs no page back; what it left in the queue is still written.
+                drop(used.try_send(page));
             }
-            // The first page goes out at once: who waits sees that it has begun, however rare the rows are.
-            if out.bytes == 0
-                && let Err(e) = out.hand_on()
-            {
-                failed = Some(Error::Write(e));
-                return ControlFlow::Break(());
-            }
-            let at = page.last().map_or(self.span.1, |r| r.ts);
-            if progress(Progress { rows, at }).is_break() {
-                failed = Some(Error::BrokenOff);
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
+            written?;
+            reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Error::Store)
         })?;
-        if let Some(e) = failed {
-            return Err(e);
-        }
+        rows += self.lines.finish(&mut out.buffer);
         out.hand_on().and_then(|()| out.to.flush()).map_err(Error::Write)?;
         Ok(Summary { rows, bytes: out.bytes, as_of: self.as_of })
+    }
+
+    fn page(
+        &mut self,
+        page: &[Row],
+        out: &mut Chunks<'_>,
+        rows: &mut u64,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        for row in page {
+            *rows += self.lines.row(row, &mut out.buffer);
+            if out.buffer.len() >= CHUNK {
+                out.hand_on().map_err(Error::Write)?;
+            }
+        }
+        // The first page goes out at once: who waits sees that it has begun, however rare the rows are.
+        if out.bytes == 0 {
+            out.hand_on().map_err(Error::Write)?;
+        }
+        let at = page.last().map_or(self.span.1, |r| r.ts);
+        if progress(Progress { rows: *rows, at }).is_break() { Err(Error::BrokenOff) } else { Ok(()) }
     }
 }
 

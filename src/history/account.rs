@@ -1,6 +1,7 @@
 //! A fold of rows in order of time, by the ledger.
 
 use super::register::Register;
+use crate::domain::finding::Mark;
 use crate::domain::meter::{Ledger, Step, Value};
 use crate::domain::reading::{Flags, Row};
 use crate::domain::time::Ts;
@@ -60,7 +61,7 @@ pub enum Why {
 
 /// What a row did to the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub enum Taken {
     /// It does not hold the register.
     Nothing,
     Ignored(Ts, Why),
@@ -74,7 +75,7 @@ pub(super) enum Taken {
 
 /// The account of one register: rows in, intervals out, nothing kept.
 #[derive(Clone, Debug)]
-pub(super) struct Account<'a> {
+pub struct Account<'a> {
     meter: &'a Meter,
     register: Register,
     /// Nothing here is older.
@@ -83,12 +84,17 @@ pub(super) struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    pub(super) fn new(meter: &'a Meter, register: Register, since: Ts) -> Account<'a> {
+    pub fn new(meter: &'a Meter, register: Register, since: Ts) -> Account<'a> {
         Account { meter, register, since, ledger: Ledger::default() }
     }
 
+    /// The newest reading that the ledger accepted.
+    pub fn last(&self) -> Option<Mark> {
+        self.ledger.last()
+    }
+
     /// Takes the next row.
-    pub(super) fn row(&mut self, row: &Row) -> Taken {
+    pub fn row(&mut self, row: &Row) -> Taken {
         let Some(value) = self.register.value(row) else { return Taken::Nothing };
         // What no account takes on, this one does not either.
         if row.flags.contains(Flags::AHEAD) {

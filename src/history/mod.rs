@@ -1,7 +1,8 @@
 //! What was: stored readings, folded by the ledger that the rules use, as volumes over time.
 //!
 //! [`Register`] says where a point's register stands in the store; [`intervals`] tells reading by reading what flowed, [`passed`] how much
-//! in a span, [`buckets`] how much in each hour or day of it. Late readings fall into place here, because rows are read by their own time; the running ledger took them in order of
+//! in a span, [`buckets`] how much in each hour or day of it; an [`Account`] takes the rows of one point from a caller who reads those of all.
+//! Late readings fall into place here, because rows are read by their own time; the running ledger took them in order of
 //! arrival and moved no total for them. So the flow of a day that is over may be finer than what the rules saw, never another volume.
 //!
 //! Domain values in and out, no words and no formats. Who calls: web, export and notify, from threads that may block.
@@ -13,7 +14,7 @@ mod register;
 mod share;
 mod walk;
 
-pub use account::{Ignored, Interval, Kind, Why};
+pub use account::{Account, Ignored, Interval, Kind, Taken, Why};
 pub use buckets::{Bucket, Scale, buckets};
 pub use intervals::{Intervals, Passed, intervals, passed};
 pub use register::Register;

@@ -226,6 +226,20 @@ pub(super) fn row_before(conn: &Connection, source: SourceId, ts: Ts, look_back:
     Ok(if more.is_some() { Before::TooFarBack } else { Before::Nothing })
 }
 
+/// Like [`row_before`], but only rows of batches up to `as_of`.
+pub(super) fn row_before_as_of(conn: &Connection, source: SourceId, ts: Ts, look_back: u32, as_of: u64) -> Result<Option<Row>, ReadError> {
+    let found: Option<i64> = conn
+        .prepare_cached(
+            "SELECT key FROM (SELECT key, source, batch FROM readings WHERE key < ?1 ORDER BY key DESC LIMIT ?3)
+             WHERE source = ?2 AND batch <= ?4 LIMIT 1",
+        )?
+        .query_row((key::floor(ts), source.0, look_back, integer(as_of)), |r| r.get(0))
+        .optional()?;
+    let Some(found) = found else { return Ok(None) };
+    let (ts, source) = key::split(found);
+    Ok(stored_row(conn, source, ts)?.map(|s| s.row))
+}
+
 pub(super) fn sources(conn: &Connection) -> Result<Vec<SourceRecord>, ReadError> {
     let mut out: Vec<SourceRecord> = Vec::new();
     let mut s = conn.prepare_cached("SELECT source, id, topic FROM sources ORDER BY source")?;
@@ -306,6 +320,15 @@ pub(super) fn head(conn: &Connection) -> rusqlite::Result<Option<Head>> {
 pub(super) fn span(conn: &Connection) -> Result<(Option<Ts>, Option<Ts>), ReadError> {
     let edge = |sql| conn.prepare_cached(sql)?.query_row([], |r| r.get(0)).optional().map(|k: Option<i64>| k.map(|k| key::split(k).0));
     Ok((edge("SELECT key FROM readings ORDER BY key LIMIT 1")?, edge("SELECT key FROM readings ORDER BY key DESC LIMIT 1")?))
+}
+
+/// The first and the last time of any row of the batches up to `as_of`.
+pub(super) fn span_as_of(conn: &Connection, as_of: u64) -> Result<Option<(Ts, Ts)>, ReadError> {
+    let edge =
+        |sql| conn.prepare_cached(sql)?.query_row([integer(as_of)], |r| r.get(0)).optional().map(|k| k.map(|k: i64| key::split(k).0));
+    let first = edge("SELECT key FROM readings WHERE batch <= ?1 ORDER BY key LIMIT 1")?;
+    let last = edge("SELECT key FROM readings WHERE batch <= ?1 ORDER BY key DESC LIMIT 1")?;
+    Ok(first.zip(last))
 }
 
 #[cfg(test)]

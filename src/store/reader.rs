@@ -89,20 +89,36 @@ impl Reader {
 
     /// All rows of all sources with `from <= ts < to` as they were after commit `as_of`, by time and then source, in pages, until `f` breaks
     /// off. Of each row only its first `width` values. Asked twice with the same arguments, it gives the same rows twice: a row is never
-    /// changed nor removed. No connection is held while `f` runs.
-    pub fn pages(&self, span: (Ts, Ts), as_of: u64, width: usize, f: &mut dyn FnMut(&[Row]) -> ControlFlow<()>) -> Result<(), ReadError> {
+    /// changed nor removed. No connection is held while `f` runs, which may take the page's rows for itself.
+    pub fn pages(
+        &self,
+        span: (Ts, Ts),
+        as_of: u64,
+        width: usize,
+        f: &mut dyn FnMut(&mut Vec<Row>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
         let (mut at, end) = (key::floor(span.0), key::floor(span.1));
         let mut rows: Vec<Row> = Vec::with_capacity(PAGE);
         loop {
             rows.clear();
             self.ask(|c| query::page_as_of(c, at..end, as_of, width, PAGE, &mut rows))?;
             let last = rows.last().filter(|_| rows.len() == PAGE).and_then(|last| key::key(last.ts, last.source));
-            if f(&rows).is_break() {
+            if f(&mut rows).is_break() {
                 return Ok(());
             }
             let Some(last) = last else { return Ok(()) };
             at = last + 1;
         }
+    }
+
+    /// Times of the first and the last row after commit `as_of`; None where there is no row.
+    pub fn span_as_of(&self, as_of: u64) -> Result<Option<(Ts, Ts)>, ReadError> {
+        self.ask(|c| query::span_as_of(c, as_of))
+    }
+
+    /// The newest row of a source strictly before `ts`, as it was after commit `as_of`, within [`LOOK_BACK_ROWS`].
+    pub fn row_before_as_of(&self, source: SourceId, ts: Ts, as_of: u64) -> Result<Option<Row>, ReadError> {
+        self.ask(|c| query::row_before_as_of(c, source, ts, LOOK_BACK_ROWS, as_of))
     }
 
     /// Everything that was committed after batch `after`: each commit, its rows in order of arrival, its events; until `f` breaks off.

@@ -48,7 +48,7 @@ impl Exports {
 /// UTF-8, RFC 4180, streamed; columns and words: `docs/guide/export.md`. The store is shown as it was after one commit. An answer that ends
 /// without an error is whole. At most 2 exports at once; the next is refused with 503 and `Retry-After`.
 #[utoipa::path(get, path = "/api/v1/export", tag = "history",
-    params(("kind" = Option<String>, Query, description = "`raw` (default): every reading of the metering points; `values`: every number of every message"),
+    params(("kind" = Option<String>, Query, description = "`raw` (default): every reading of the metering points; `daily`: what each used on each local day; `values`: every number of every message"),
            ("from" = Option<String>, Query, description = "RFC 3339, a date in the compound's zone, or Unix milliseconds; default: the first reading"),
            ("to" = Option<String>, Query, description = "like `from`; not part of the span; default: after the last reading"),
            ("meter" = Option<String>, Query, description = "only these metering points: keys or global ids, with commas"),
@@ -107,7 +107,7 @@ fn request(params: &Params, topology: &Topology, snapshots: &Snapshots) -> Resul
         Unknown::Place { key } => Error::UnknownPlace { key },
     })?;
     Ok(Request {
-        kind: params.choice("kind", &[("raw", Kind::Raw), ("values", Kind::Values)])?.unwrap_or(Kind::Raw),
+        kind: params.choice("kind", &[("raw", Kind::Raw), ("daily", Kind::Daily), ("values", Kind::Values)])?.unwrap_or(Kind::Raw),
         from,
         to,
         selection,
@@ -134,6 +134,7 @@ fn kind(word: &str) -> Result<PointKind, Error> {
 fn disposition(request: &Request, tz: &TimeZone) -> HeaderValue {
     let (code, title) = match request.kind {
         Kind::Raw => ("raw", "export.title.raw"),
+        Kind::Daily => ("daily", "export.title.daily"),
         Kind::Values => ("values", "export.title.values"),
     };
     let date = |ts: Ts| {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 mod command;
+mod daily;
 mod http;
 mod rows;
 mod store;

@@ -8,16 +8,16 @@ use heyun::export::{Error, Export, Form, Kind, Lang, Request, Selection, Summary
 use std::io;
 use std::ops::ControlFlow;
 
-const EN: Form = Form { lang: Lang::En, bom: false };
-const ZH: Form = Form { lang: Lang::Zh, bom: false };
+pub const EN: Form = Form { lang: Lang::En, bom: false };
+pub const ZH: Form = Form { lang: Lang::Zh, bom: false };
 const EXCEL: Form = Form { lang: Lang::Zh, bom: true };
 
-fn request(w: &World, kind: Kind, span: (&str, &str), wanted: &Wanted, form: Form) -> Request {
+pub fn request(w: &World, kind: Kind, span: (&str, &str), wanted: &Wanted, form: Form) -> Request {
     let at = |t: &str| (!t.is_empty()).then(|| w.at(t));
     Request { kind, from: at(span.0), to: at(span.1), selection: Selection::new(&w.topology, wanted).unwrap(), form }
 }
 
-fn export(w: &World, request: &Request) -> (String, Summary) {
+pub fn export(w: &World, request: &Request) -> (String, Summary) {
     let mut out = vec![];
     let export = Export::prepare(&w.reader, &w.topology, request).unwrap();
     let summary = export.write(&w.reader, &mut out, &mut |_| ControlFlow::Continue(())).unwrap();
@@ -34,7 +34,7 @@ fn all(w: &World, kind: Kind, form: Form) -> String {
 }
 
 /// Compared byte for byte with a file beside this test; `HEYUN_REGENERATE=1` writes it anew.
-fn golden(name: &str, text: &str) {
+pub fn golden(name: &str, text: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/export/golden").join(name);
     if std::env::var_os("HEYUN_REGENERATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -159,7 +159,8 @@ fn many_rows_are_all_there_once_and_what_comes_meanwhile_is_left_out() {
     }
 
     // A row between the others is committed while the export is under way: it belongs to the next one.
-    let export = Export::prepare(&w.reader, &w.topology, &request).unwrap();
+    let topology = w.topology.clone();
+    let export = Export::prepare(&w.reader, &topology, &request).unwrap();
     let late = w.at("2026-01-13") + Ms(1);
     w.commit(vec![row(MAKE_UP, late, &[Some(1)])]);
     let mut out = vec![];
