@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup run test check bench package fuzz clean-demo
+.PHONY: help setup run pages test check bench package fuzz clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -12,8 +12,11 @@ help: ## this list
 setup: ## install what run, test and package need and this machine lacks (Debian 12 with Rust)
 	@scripts/setup.sh all
 
-run: ## a broker and the daemon with config/demo.toml, on this machine only (MQTT_PORT=, HTTP_PORT= to move)
+run: ## the demo: pages, broker, daemon, a simulated community (MQTT_PORT=, HTTP_PORT=, HISTORY=days, SPEED=, SEED=)
 	@scripts/run-demo.sh
+
+pages: ## the office pages, as far as they have changed (dashboards/office/dist)
+	@scripts/pages.sh
 
 test: ## everything that CI runs, with the time each step took
 	@scripts/ci.sh all

@@ -54,6 +54,8 @@ all)
     scripts/setup.sh test || exit 1
     step "format" cargo fmt --check
     step "shell syntax" shell_syntax
+    # Before whatever compiles: the binary, and so the tests in a browser, take the pages from dist/.
+    step "pages" scripts/pages.sh check
     step "lints" lints
     step "pure library stands alone" pure_library
     step "purity gate fires" scripts/purity-selftest.sh

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# `make run`: a broker of our own and the daemon, both on the loopback, both ended by Ctrl-C. What they store is under target/demo
-# (target/demo-PORT when moved) and is wiped at the next start.
+# `make run`: the pages, a broker of our own, the daemon and the simulator, all on the loopback, all ended by Ctrl-C. What they store is
+# under target/demo (target/demo-PORT when moved) and is wiped at the next start.
+#   HISTORY=28   days of history      SPEED=1   live so many times as fast as time      SEED=1   another community
+#   MQTT_PORT=18830  HTTP_PORT=8480   where another one runs already
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -34,9 +36,14 @@ scripts/setup.sh run
 must_be_free "$mqtt" broker MQTT_PORT
 must_be_free "$http" "web server" HTTP_PORT
 
-say "building the daemon (release)"
+scripts/pages.sh
+say "building the daemon (release; minutes the first time, seconds later)"
 cargo build --release --locked --bin heyun </dev/null
+heyun=$CARGO_TARGET_DIR/release/heyun
 
+# Building took its time: somebody may have come meanwhile.
+must_be_free "$mqtt" broker MQTT_PORT
+must_be_free "$http" "web server" HTTP_PORT
 rm -rf "$demo"
 mkdir -p "$demo"
 
@@ -53,36 +60,69 @@ if [ -n "$moved" ]; then
     config=$demo/heyun.toml
 fi
 
-BROKER='' DAEMON='' stopping=''
-# Ctrl-C reaches this script alone (both children have sessions of their own): each gets one signal, the daemon first, because it still
-# has something to tell the broker.
+BROKER='' DAEMON='' SIMULATOR='' stopping=''
+# Ctrl-C reaches this script alone (the children have sessions of their own): each gets one signal, upstream first, because whoever still
+# has something to say says it to the next one. Killed, the script takes them along (--pdeathsig).
 stop() {
     local status=$?
     [ -z "$stopping" ] || return
     stopping=yes
-    trap '' INT TERM
+    trap '' INT TERM HUP
+    if [ -n "$SIMULATOR" ]; then
+        stop_process "$SIMULATOR" 10
+        if read -r -t 1 told <&3; then note "$told"; fi
+    fi
     if [ -n "$DAEMON" ]; then stop_process "$DAEMON" 10; fi
     if [ -n "$BROKER" ]; then stop_process "$BROKER" 5; fi
     exit "$status"
 }
 trap stop EXIT
-trap 'echo; say "stopping"; exit 0' INT TERM HUP
+trap 'echo; say "stopping: the simulator, the daemon, the broker"; exit 0' INT TERM HUP
+
+address() {
+    printf '\n    \033[1m%s\033[0m   http://127.0.0.1:%s/\n    %s\n\n' "$1" "$http" "$2"
+}
 
 start_broker "$broker_config" "$mqtt" "$demo/mosquitto.log"
 say "broker on 127.0.0.1:$mqtt (log: $demo/mosquitto.log)"
 
-setsid setpriv --pdeathsig TERM "$CARGO_TARGET_DIR/release/heyun" run --config "$config" &
+daemon_log=$demo/heyun.log
+setsid setpriv --pdeathsig TERM "$heyun" run --config "$config" >"$daemon_log" 2>&1 &
 DAEMON=$!
-for _ in $(seq 200); do
-    if port_taken "$http"; then
-        say "heyun on http://127.0.0.1:$http/ — Ctrl-C ends both"
-        break
-    fi
-    kill -0 "$DAEMON" 2>/dev/null || break
+for _ in $(seq 400); do
+    if grep -q READY "$daemon_log" || ! kill -0 "$DAEMON" 2>/dev/null; then break; fi
     sleep 0.05
 done
+daemon_ended() {
+    tail -n 20 "$daemon_log" >&2
+    DAEMON=''
+    fail "the daemon ended by itself" "its last words are above; all of them: $daemon_log"
+}
+kill -0 "$DAEMON" 2>/dev/null || daemon_ended
+say "daemon with $config (log: $daemon_log)"
+address "和韵 heyun" "Ctrl-C ends everything. ${HISTORY:-28} days of history come now:"
+
+# Its bar and its words go to the terminal; on its output it says when the history is told, and at the end what it sent.
+mkfifo "$demo/told"
+setsid setpriv --pdeathsig TERM "$heyun" simulate --config "$config" --history "${HISTORY:-28}" --speed "${SPEED:-1}" --seed "${SEED:-1}" >"$demo/told" &
+SIMULATOR=$!
+exec 3<"$demo/told"
+while ! read -r -t 1 told <&3; do
+    kill -0 "$DAEMON" 2>/dev/null || daemon_ended
+    if ! kill -0 "$SIMULATOR" 2>/dev/null; then
+        SIMULATOR=''
+        fail "the simulator ended by itself" "its last words are above"
+    fi
+done
+note "$told"
+address "和韵 heyun" "The history is in; from here on it is live. What to look at: docs/guide/demo.md"
 
 status=0
-wait "$DAEMON" || status=$?
-DAEMON=''
-fail "the daemon ended by itself (exit $status)" "its last words are above"
+wait -n "$BROKER" "$DAEMON" "$SIMULATOR" || status=$?
+kill -0 "$DAEMON" 2>/dev/null || daemon_ended
+if ! kill -0 "$BROKER" 2>/dev/null; then
+    BROKER=''
+    fail "the broker ended by itself (exit $status)" "its words: $demo/mosquitto.log"
+fi
+SIMULATOR=''
+fail "the simulator ended by itself (exit $status)" "its last words are above"

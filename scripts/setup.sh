@@ -31,6 +31,15 @@ need setpriv util-linux
 # The README's first message is sent by hand, and looked at.
 need mosquitto_pub mosquitto-clients
 need curl curl
+# The pages are built with them; without dashboards/office nobody asks for them.
+if [ -f dashboards/office/package.json ]; then
+    need node nodejs
+    need npm npm
+    if [ "$what" = test ] || [ "$what" = all ]; then
+        need chromium chromium
+        need chromedriver chromium-driver
+    fi
+fi
 if [ "$what" = package ] || [ "$what" = all ]; then
     need dpkg-deb dpkg
 fi
@@ -47,6 +56,10 @@ if [ ${#packages[@]} -gt 0 ]; then
     fi
 fi
 
+if [ -f dashboards/office/package.json ]; then
+    node=$(node --version)
+    [ "$(cut -d. -f1 <<<"${node#v}")" -ge 18 ] || fail "node $node is too old for the pages" "install Node 18 or newer (Debian 12 has it), then try again"
+fi
 have cargo || fail "cargo is missing" "install Rust $(sed -nE 's/^rust-version = "(.*)"/\1/p' Cargo.toml) or newer, then try again"
 for part in fmt clippy; do
     cargo "$part" --version >/dev/null 2>&1 || fail "cargo $part is missing" "with rustup: rustup component add rustfmt clippy"

@@ -20,6 +20,8 @@ pub mod notify;
 #[cfg(feature = "daemon")]
 pub mod replay;
 #[cfg(feature = "daemon")]
+pub mod sim;
+#[cfg(feature = "daemon")]
 pub mod store;
 #[cfg(feature = "daemon")]
 mod systemd;

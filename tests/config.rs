@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 use heyun::config::{self, Config, LoadError, Problem};
-use heyun::domain::topology::{Boundary, PlaceKind, PointKind, Responsible};
+use heyun::domain::topology::{Boundary, PlaceIx, PlaceKind, PointKind, Responsible};
 use heyun::domain::units::{Millilitres, MillilitresPerHour};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -149,9 +149,28 @@ fn the_demo_is_understood() {
     let c = good(&text(&shipped("demo.toml")));
     let t = &c.topology;
     let of = |kind| t.points.iter().filter(|p| p.kind == kind).count();
-    assert_eq!((of(PointKind::Bulk), of(PointKind::Sub), of(PointKind::MakeUp)), (3, 12, 1));
+    assert_eq!((of(PointKind::Bulk), of(PointKind::Sub), of(PointKind::MakeUp)), (6, 61, 1));
     let topic = |id| t.point(t.point_by_key(id).unwrap()).source.as_ref().map(|b| b.topic.as_str());
-    assert_eq!((topic("b15-bulk"), topic("h2-bulk")), (Some("meters/b15/state"), Some("water/h2/main")));
+    assert_eq!((topic("b15-bulk"), topic("heyun-garden")), (Some("meters/b15/state"), Some("water/garden/main")));
+    // What goes wrong in the simulation hangs on these.
+    use heyun::sim::trouble;
+    for id in [
+        trouble::LEAK,
+        trouble::ROOF_TANK,
+        trouble::RUNNING_TOILET,
+        trouble::STUTTER,
+        trouble::ONCE_A_DAY,
+        trouble::GARDEN,
+        trouble::BY_HAND,
+    ] {
+        assert!(t.point_by_key(id).is_some(), "config/demo.toml has no meter {id}");
+    }
+    let people = |compound: &str| {
+        let compound = t.places.iter().position(|p| p.key == compound).map(|i| PlaceIx(u32::try_from(i).unwrap()));
+        let of: Vec<_> = t.places.iter().filter(|p| p.kind == PlaceKind::Building && p.parent == compound).collect();
+        (of.iter().filter_map(|p| p.households).sum::<u32>(), of.iter().filter_map(|p| p.residents).sum::<u32>())
+    };
+    assert_eq!((people("heyun"), people("beixi")), ((138, 310), (60, 133)));
     assert_eq!(c.store.path, Path::new("target/demo/heyun.db"));
     assert_eq!(c.mqtt.unwrap().port, 18830);
 }

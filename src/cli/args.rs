@@ -1,6 +1,7 @@
 //! The grammar of the command line. Its texts are the reference: `docs/cli.md` is made of them.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use std::path::PathBuf;
 
 /// heyun 和韵: watches the water and the heating of residential compounds, so that a leak is known in hours.
@@ -36,17 +37,21 @@ pub enum Command {
     ///
     /// Changes nothing and needs no rights: no password is read, no database opened, no broker asked. Problems go to stderr, exit code 78.
     Check(ConfigFile),
+    /// A made-up community over MQTT: weeks of history first, then live.
+    ///
+    /// Publishes at QoS 1 to the broker and the topics that the config names; a message counts as sent when the broker has acknowledged it. All of it comes from the seed: the same seed tells the same water at the same moment, whatever the length of the history. What goes wrong (a leak, a running toilet, air in a riser) hangs on ids of config/demo.toml. Guide: docs/guide/demo.md.
+    Simulate(Simulate),
     /// Run a history of readings through the rules: what would have been raised, and when.
     ///
     /// The very same rules as in the daemon, without looking ahead. A summary goes to stderr. Guide: docs/guide/replay.md.
     Replay(Replay),
-    /// The ways to tell people.
-    #[command(subcommand)]
-    Channels(ChannelsCommand),
     /// Write what is stored as CSV, for the water company or for a program.
     ///
     /// Works beside a running daemon and without one, and changes nothing. The columns, and what to do in Excel or WPS: docs/guide/export.md. Number of rows, SHA-256 and the newest commit that is in it go to stderr.
     Export(Export),
+    /// The ways to tell people.
+    #[command(subcommand)]
+    Channels(ChannelsCommand),
     /// Look into the database.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -57,6 +62,44 @@ pub struct ConfigFile {
     /// The config (TOML).
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The config (TOML): its broker, topics, payload forms, places and meters. Its limits are not looked at.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Who lives there and how, and what happens.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Days of history before the live part. Devices that do not say when they read have none.
+    #[arg(long, value_name = "DAYS", default_value_t = 28, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub history: u16,
+    /// Live so many times as fast as time: 60 is a minute a second. Faster than 1 it begins a day ago, and goes at the pace of time once it has caught up.
+    #[arg(long, value_name = "X", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=3600), conflicts_with_all = ["once", "until"])]
+    pub speed: u16,
+    /// The history only, then exit.
+    #[arg(long)]
+    pub once: bool,
+    /// The history only, up to this moment instead of now: 2026-11-24T08:00:00+08:00.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// When the pipe behind b15-bulk gives (a time with its offset), or `never`. Left out: 21 hours before the end of the history, at the full hour.
+    #[arg(long, value_name = "TIME", value_parser = leak_at)]
+    pub leak_at: Option<Leak>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Leak {
+    At(Timestamp),
+    Never,
+}
+
+fn leak_at(s: &str) -> Result<Leak, String> {
+    if s == "never" {
+        return Ok(Leak::Never);
+    }
+    s.parse().map(Leak::At).map_err(|_| "this is neither `never` nor a time with its offset, such as 2026-11-24T08:00:00+08:00".to_owned())
 }
 
 #[derive(Debug, Args)]

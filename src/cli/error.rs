@@ -2,7 +2,7 @@
 
 use crate::config::{self, LoadError, Problem};
 use crate::store::{OpenError, ReadError};
-use crate::{daemon, export, replay};
+use crate::{daemon, export, replay, sim};
 use std::error::Error as _;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -55,6 +55,14 @@ pub enum Error {
     NoChannel { path: PathBuf },
     #[error("{failed} of {of} channels did not take the test message")]
     ChannelsFailed { failed: usize, of: usize },
+    #[error("the config {} has no [mqtt]: there is no broker to publish to", path.display())]
+    NoBroker { path: PathBuf },
+    #[error(transparent)]
+    Credentials(#[from] config::CredentialsError),
+    #[error("cannot read mqtt.ca_file {}", path.display())]
+    CaFile { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Simulate(#[from] sim::Error),
     #[error(transparent)]
     StoreOpen(#[from] OpenError),
     #[error(transparent)]
@@ -92,6 +100,13 @@ impl Error {
                 replay::Error::Read { .. } => Exit::Io,
                 replay::Error::Write { source, .. } => output(source.kind()),
                 replay::Error::Meters { .. } | replay::Error::Header { .. } | replay::Error::Nothing { .. } => Exit::Data,
+            },
+            Error::NoBroker { .. } | Error::Credentials(_) => Exit::Config,
+            Error::CaFile { source, .. } => input(source.kind()),
+            Error::Simulate(e) => match e {
+                sim::Error::NoDevices | sim::Error::Refused { .. } => Exit::Config,
+                sim::Error::Unacknowledged(_) => Exit::Io,
+                sim::Error::Start(_) | sim::Error::Model => Exit::Internal,
             },
             Error::Daemon(e) => daemon(e),
             Error::StoreOpen(e) => store_open(e),

@@ -13,6 +13,7 @@ mod logs;
 mod reference;
 mod replay;
 mod run;
+mod simulate;
 mod store;
 
 pub use error::{Error, Exit};
@@ -55,6 +56,7 @@ fn obey(cli: &Cli) -> Result<(), Error> {
         Command::Run(c) => run::run(&c.config),
         Command::Check(c) => check::run(&c.config),
         Command::Export(e) => export::run(e, cli.log_format),
+        Command::Simulate(s) => simulate::run(s),
         Command::Replay(r) => replay::run(r, cli.log_format),
         Command::Channels(ChannelsCommand::Test(c)) => channels::test(&c.config, c.channel.as_deref()),
         Command::Store(StoreCommand::Stats(c)) => store::stats(&c.config),

@@ -63,15 +63,15 @@ impl Writer {
         self.ask(Job::Ping).ok_or(CommitError::Gone)
     }
 
-    /// The way to mark entries of the outbox.
-    pub fn outbox(&self) -> Outbox {
-        Outbox::new(self.jobs.clone())
-    }
-
     /// From the next commit on, days that are over by this calendar are closed ([`Reader::days`](super::Reader::days)), one per commit.
     /// Without it none is, and those that rows come late for are opened all the same.
     pub fn keep_days(&self, calendar: DayOf) -> Result<(), CommitError> {
         self.ask(|reply| Job::KeepDays(calendar, reply)).ok_or(CommitError::Gone)
+    }
+
+    /// The way to mark entries of the outbox.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.jobs.clone())
     }
 
     /// Moves the log into the database and closes it. An error here loses nothing: the log stays and is read at the next opening.

@@ -10,5 +10,6 @@ mod publisher;
 mod readme;
 #[path = "../support/robot.rs"]
 mod robot;
+mod simulate;
 mod tls;
 mod unruly;

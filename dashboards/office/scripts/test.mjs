@@ -10,6 +10,6 @@ const out = mkdtempSync(join(tmpdir(), 'heyun-office-'));
 const tests = readdirSync(`${root}tests`).filter((f) => f.endsWith('.test.ts')).map((f) => `${root}tests/${f}`);
 await build({ entryPoints: tests, bundle: true, platform: 'node', format: 'esm', outdir: out, outExtension: { '.js': '.mjs' }, logLevel: 'error' });
 const files = readdirSync(out).map((f) => join(out, f));
-const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit' });
+const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit', cwd: root });
 rmSync(out, { recursive: true });
 process.exit(status ?? 1);

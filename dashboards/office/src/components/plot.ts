@@ -55,6 +55,17 @@ function hatch(ctx: CanvasRenderingContext2D, x: number, y: number, w: number, h
   ctx.restore();
 }
 
+/** Text that can be read on lines: with a rim of the ground's colour. */
+function label(ctx: CanvasRenderingContext2D, text: string, x: number, y: number, colour: string): void {
+  ctx.strokeStyle = css('--card');
+  ctx.lineWidth = 4 * devicePixelRatio;
+  ctx.lineJoin = 'round';
+  ctx.setLineDash([]);
+  ctx.strokeText(text, x, y);
+  ctx.fillStyle = colour;
+  ctx.fillText(text, x, y);
+}
+
 /** Behind the lines: what is not known, and the range of the start. */
 function behind(u: uPlot, look: Look): void {
   const { ctx, bbox } = u;
@@ -68,7 +79,12 @@ function behind(u: uPlot, look: Look): void {
     if (w <= 0) continue;
     // Too thin to see is not shown at all otherwise.
     const width = Math.max(w, 3 * devicePixelRatio);
-    if (s.why === 'unknown') {
+    if (s.why === 'unknown' && width < 6 * devicePixelRatio) {
+      ctx.save();
+      ctx.fillStyle = css('--bad');
+      ctx.fillRect(x, bbox.top, width, bbox.height);
+      ctx.restore();
+    } else if (s.why === 'unknown') {
       ctx.save();
       ctx.fillStyle = css('--bad-tint');
       ctx.fillRect(x, bbox.top, width, bbox.height);
@@ -84,13 +100,12 @@ function behind(u: uPlot, look: Look): void {
     ctx.save();
     ctx.fillStyle = css('--start');
     ctx.fillRect(x, bbox.top, Math.max(w, 3 * devicePixelRatio), bbox.height);
-    ctx.fillStyle = css('--ink');
     ctx.font = u.axes[0]?.font?.[0] ?? '12px sans-serif';
     const room = bbox.left + bbox.width - x;
     const text = ctx.measureText(start.name).width;
     ctx.textAlign = room > text + 20 ? 'left' : 'right';
     ctx.textBaseline = 'top';
-    if (x <= bbox.left + bbox.width) ctx.fillText(start.name, x + (room > text + 20 ? 4 : -4) * devicePixelRatio, bbox.top + 4 * devicePixelRatio);
+    if (x <= bbox.left + bbox.width) label(ctx, start.name, x + (room > text + 20 ? 4 : -4) * devicePixelRatio, bbox.top + 4 * devicePixelRatio, css('--ink'));
     ctx.restore();
   }
 }
@@ -103,7 +118,6 @@ function above(u: uPlot, look: Look): void {
   const y = Math.round(u.valToPos(limit.at, 'y', true)) + 0.5;
   ctx.save();
   ctx.strokeStyle = css('--bad');
-  ctx.fillStyle = css('--bad-ink');
   ctx.lineWidth = 1.5 * devicePixelRatio;
   ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
   ctx.beginPath();
@@ -113,7 +127,7 @@ function above(u: uPlot, look: Look): void {
   ctx.font = u.axes[0]?.font?.[0] ?? '12px sans-serif';
   ctx.textAlign = 'right';
   ctx.textBaseline = 'bottom';
-  ctx.fillText(limit.name, bbox.left + bbox.width - 4 * devicePixelRatio, y - 3 * devicePixelRatio);
+  label(ctx, limit.name, bbox.left + bbox.width - 4 * devicePixelRatio, y - 3 * devicePixelRatio, css('--bad-ink'));
   ctx.restore();
 }
 

@@ -38,6 +38,8 @@ export interface Summary {
   max: { value: number; at: number } | null;
   unknown: number;
   gaps: number;
+  /** Buckets of which only a part is known. */
+  partial: number;
 }
 
 function rows(flow: Flow): Row[] {
@@ -93,10 +95,11 @@ export function rowAt(all: Row[], at: number): Row | null {
 }
 
 export function summary(drawn: Drawn): Summary {
-  const s: Summary = { litres: 0, max: null, unknown: 0, gaps: 0 };
+  const s: Summary = { litres: 0, max: null, unknown: 0, gaps: 0, partial: 0 };
   for (const row of drawn.rows) {
     s.litres += row.litres ?? 0;
     if (row.note === 'unknown') s.unknown += 1;
+    if (row.note === 'partial') s.partial += 1;
     if (row.note === 'gap' || row.note === 'none') s.gaps += 1;
     const value = drawn.resolution === 'raw' ? row.litresPerHour : row.litres;
     if (value !== null && (s.max === null || value > s.max.value)) s.max = { value, at: row.from };

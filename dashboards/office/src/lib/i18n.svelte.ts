@@ -22,8 +22,10 @@ class Language {
 
 export const lang = new Language();
 
+/** The words under `key`; of one thing (`n` is 1) those under `key.one`, where there are any. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  return said(texts[key] ?? { zh: key, en: key }).replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+  const one = values.n === 1 ? texts[`${key}.one`] : undefined;
+  return said(one ?? texts[key] ?? { zh: key, en: key }).replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
 
 /** A sentence of the gateway in the reader's language. */

@@ -28,7 +28,8 @@ export function after(link: Link, event: LinkEvent, now: number): Link {
     case 'opened':
       return { heard: now, lost: null, open: true };
     case 'broken':
-      return { ...link, open: false, lost: link.lost ?? now };
+      // A stream that was not open is only refused again: whether the gateway is there, its answers tell.
+      return { ...link, open: false, lost: link.open ? (link.lost ?? now) : link.lost };
     case 'failed':
       return { ...link, lost: link.lost ?? now };
   }

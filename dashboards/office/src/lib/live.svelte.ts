@@ -105,8 +105,8 @@ class Live {
     }
   }
 
-  #happened(event: LinkEvent): void {
-    this.#link = after(this.#link, event, performance.now());
+  #happened(event: LinkEvent, at = performance.now()): void {
+    this.#link = after(this.#link, event, at);
     this.link = state(this.#link, performance.now());
   }
 
@@ -173,14 +173,15 @@ class Live {
 
   async #probe(): Promise<void> {
     this.#probing = true;
-    this.#probed = performance.now();
+    const asked = (this.#probed = performance.now());
     try {
       this.health = await api.health();
       const healed = this.#link.lost !== null;
       this.#happened('heard');
       if (this.error !== null || (healed && !this.#link.open && this.#stream === null)) await this.reload();
     } catch {
-      this.#happened('failed');
+      // Unanswered: it was lost when it was asked, not when patience ended.
+      this.#happened('failed', asked);
     } finally {
       this.#probing = false;
     }

@@ -26,11 +26,11 @@ export function firstSteps(file: IncidentFile, point: Point | undefined): string
   return ([1, 2] as const).map((n) => t(`ui.steps.${known}.${n}` as Key));
 }
 
-/** The start range in words. */
-export function startWords(file: IncidentFile, now: string): string {
+/** The start range in words, in parts that should not be broken. */
+export function startWords(file: IncidentFile, now: string): string[] {
   const { earliest, latest } = file.start;
-  if (earliest === latest) return t('ui.start.exact', { time: when(latest, now) });
-  return t('ui.start.range', { earliest: when(earliest, now), latest: when(latest, now) });
+  if (earliest === latest) return [when(latest, now)];
+  return [t('ui.start.earliest', { time: when(earliest, now) }), t('ui.start.latest', { time: when(latest, now) })];
 }
 
 /** The text to pass on: place, flow, since when, tonnes so far, what to do first. Suffices without a tap. */
@@ -39,7 +39,7 @@ export function noticeText(file: IncidentFile, point: Point | undefined, now: st
   if (file.headline) lines.push(said(file.headline));
   const w = file.water;
   if (w && w.litres_per_minute !== null) lines.push(t('ui.notice.flow', { n: figures(w.litres_per_minute, 1) }));
-  lines.push(t('ui.notice.since', { start: startWords(file, now) }));
+  lines.push(t('ui.notice.since', { start: startWords(file, now).join(t('ui.start.and')) }));
   if (w && w.tonnes !== null) lines.push(t('ui.notice.tonnes', { n: figures(w.tonnes) }) + (w.yuan === null ? '' : t('ui.leak.yuan', { n: num(w.yuan) })));
   lines.push(t('ui.notice.steps'), ...firstSteps(file, point).map((s, i) => `${i + 1}. ${s}`));
   if (file.accepted) lines.push(t('ui.leak.accepted', { by: file.accepted.by }));

@@ -1,5 +1,6 @@
 // Light, dark, or as the system has it.
 
+import { flushSync } from 'svelte';
 import { recall, remember } from './memory';
 
 export type Theme = 'auto' | 'light' | 'dark';
@@ -9,10 +10,18 @@ const system = matchMedia('(prefers-color-scheme: dark)');
 class Themes {
   chosen = $state<Theme>(ORDER.find((x) => x === recall('theme')) ?? 'auto');
   #systemDark = $state(system.matches);
-  dark = $derived(this.chosen === 'dark' || (this.chosen === 'auto' && this.#systemDark));
+  /** Paper is white, and a chart is painted before the printer sees it. */
+  printing = $state(false);
+  dark = $derived(!this.printing && (this.chosen === 'dark' || (this.chosen === 'auto' && this.#systemDark)));
 
   constructor() {
     system.addEventListener('change', (e) => (this.#systemDark = e.matches));
+    const printing = (now: boolean) => (): void =>
+      flushSync(() => {
+        this.printing = now;
+      });
+    addEventListener('beforeprint', printing(true));
+    addEventListener('afterprint', printing(false));
   }
 
   next(): void {

@@ -1,0 +1,166 @@
+//! Heating: the weather, the risers, a vent valve that nobody opened, and what the loop loses.
+
+use super::calendar::{self, EPOCH};
+use super::dice::{Dice, mix, wave};
+use super::household::{Minutes, dry};
+
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// In Shanxi the heat is on from November to March.
+pub fn season(day: i64) -> bool {
+    let d = calendar::date_of(day);
+    d.month() >= 11 || d.month() <= 3
+}
+
+/// Thousandths of a degree outside, at a millisecond of a day.
+pub fn outside(seed: u64, day: i64, ms: i64) -> i64 {
+    let climate = 10_000 + calendar::warmth(day) * 14;
+    // Coldest before sunrise.
+    let sun = wave(ms - 9 * HOUR_MS, DAY_MS) * 5;
+    // The weather of a day fades into the next one's.
+    let weather = |d| Dice::of(mix(seed, 1), d).around(-5_500, 5_500);
+    let (here, next) = (weather(day), weather(day + 1));
+    climate + sun + here + (next - here) * (ms / 1_000) / (DAY_MS / 1_000)
+}
+
+#[derive(Clone, Debug)]
+pub struct Riser {
+    seed: u64,
+    /// Air gathers in it from the sixth of every month on: the vent valve is opened on the first only.
+    pub air_lock: bool,
+}
+
+/// Supply and return of a riser, in thousandths of a degree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warmth {
+    pub supply: i64,
+    pub back: i64,
+}
+
+impl Riser {
+    pub fn new(seed: u64, air_lock: bool) -> Riser {
+        Riser { seed, air_lock }
+    }
+
+    /// What its two sensors show. `weather` is the seed of the weather, which is the same for all.
+    pub fn at(&self, weather: u64, day: i64, ms: i64) -> Warmth {
+        let mut own = Dice::of(self.seed, 0);
+        let (length, room) = (own.between(0, 2_500), own.between(20_500, 22_500));
+        let noise = Dice::of(mix(self.seed, 2), day * 96 + ms / 900_000).around(-250, 250);
+        let cold = outside(weather, day, ms);
+        if !season(day) {
+            // Lukewarm: as warm as the stairwell.
+            let stairs = ((room + cold) / 2).clamp(12_000, 28_000);
+            return Warmth { supply: stairs + noise, back: stairs - 200 + noise / 2 };
+        }
+        let supply = 38_000 + (18_000 - cold).max(0) * 55 / 100 - night_set_back(ms) - length + noise;
+        let spread = (supply - room) * 28 / 100;
+        let back = if self.air_lock && calendar::date_of(day).day() >= 6 {
+            // Nothing flows through it any more: what stands in the pipe has the room's warmth, from that afternoon on.
+            let cooling = if calendar::date_of(day).day() == 6 { ((ms - 14 * HOUR_MS) / 1_000).clamp(0, 10_800) } else { 10_800 };
+            let warm = supply - spread;
+            warm + (room + noise - warm) * cooling / 10_800
+        } else {
+            supply - spread + noise / 3
+        };
+        Warmth { supply, back }
+    }
+}
+
+/// Four degrees less from 22:00 to 05:00, with an hour on either side to come and go.
+fn night_set_back(ms: i64) -> i64 {
+    let since = (ms - 22 * HOUR_MS).rem_euclid(DAY_MS);
+    let (comes, goes) = (since, 8 * HOUR_MS - since);
+    (4 * comes.min(goes) / (HOUR_MS / 1_000)).clamp(0, 4_000)
+}
+
+/// The make-up water of a heating loop.
+#[derive(Clone, Debug)]
+pub struct MakeUp {
+    seed: u64,
+    /// Millilitres from the epoch to the start of day EPOCH + i.
+    sums: Vec<i64>,
+}
+
+impl MakeUp {
+    pub fn new(seed: u64) -> MakeUp {
+        MakeUp { seed, sums: vec![0] }
+    }
+
+    /// Litres that the loop is topped up with on a day: little, and nearly nothing in summer.
+    fn litres(&self, day: i64) -> i64 {
+        let mut dice = Dice::of(self.seed, day);
+        if season(day) { dice.between(35, 110) } else { dice.between(0, 30) / 25 * 8 }
+    }
+
+    pub fn before(&mut self, day: i64) -> i64 {
+        let wanted = usize::try_from(day - EPOCH).unwrap_or_default();
+        while self.sums.len() <= wanted {
+            let day = EPOCH + i64::try_from(self.sums.len()).unwrap_or_default() - 1;
+            let sum = self.sums.last().copied().unwrap_or_default() + self.litres(day) * 1_000;
+            self.sums.push(sum);
+        }
+        self.sums[wanted]
+    }
+
+    pub fn minutes(&self, day: i64) -> Minutes {
+        let mut out = dry();
+        let mut dice = Dice::of(mix(self.seed, 1), day);
+        let hours = [dice.between(4, 8), dice.between(10, 15), dice.between(17, 21)];
+        for litre in 0..self.litres(day) {
+            // The pressure switch: three times a day, four litres a minute.
+            let minute = hours[usize::try_from(litre % 3).unwrap_or_default()] * 60 + litre / 12;
+            out[usize::try_from(minute).unwrap_or_default()] += 1_000;
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    fn day(m: i8, d: i8) -> i64 {
+        calendar::day_of(date(2026, m, d))
+    }
+
+    #[test]
+    fn winter_is_cold_and_summer_is_not() {
+        let mean = |d: i64| (d..d + 20).map(|d| outside(7, d, 12 * HOUR_MS)).sum::<i64>() / 20_000;
+        assert!((-6..4).contains(&mean(day(1, 5))), "{}", mean(day(1, 5)));
+        assert!((20..30).contains(&mean(day(7, 5))), "{}", mean(day(7, 5)));
+    }
+
+    #[test]
+    fn risers_are_hot_in_season_cooler_at_night_and_lukewarm_in_june() {
+        let r = Riser::new(3, false);
+        let noon = r.at(7, day(12, 10), 12 * HOUR_MS);
+        assert!((42_000..62_000).contains(&noon.supply) && (5_000..14_000).contains(&(noon.supply - noon.back)), "{noon:?}");
+        assert_eq!(
+            (night_set_back(12 * HOUR_MS), night_set_back(2 * HOUR_MS), night_set_back(22 * HOUR_MS + 1_800_000)),
+            (0, 4_000, 2_000)
+        );
+        let june = r.at(7, day(6, 10), 12 * HOUR_MS);
+        assert!((12_000..29_000).contains(&june.supply), "{june:?}");
+    }
+
+    #[test]
+    fn an_air_lock_leaves_the_return_at_room_temperature() {
+        let (well, ill) = (Riser::new(3, false), Riser::new(3, true));
+        let at = |r: &Riser, d| r.at(7, day(11, d), 12 * HOUR_MS);
+        assert_eq!(at(&well, 3), at(&ill, 3));
+        let (w, i) = (at(&well, 20), at(&ill, 20));
+        assert!(w.supply == i.supply && w.back > 30_000 && (20_000..23_000).contains(&i.back), "{w:?} {i:?}");
+    }
+
+    #[test]
+    fn a_loop_loses_little_and_mostly_in_winter() {
+        let mut m = MakeUp::new(5);
+        let month = |m: &mut MakeUp, from: i64| (m.before(from + 30) - m.before(from)) / 1_000;
+        let (winter, summer) = (month(&mut m, day(12, 1)), month(&mut m, day(6, 1)));
+        assert!((1_500..3_000).contains(&winter) && summer < 200, "{winter} {summer}");
+        assert_eq!(m.minutes(day(12, 3)).iter().sum::<i64>(), m.before(day(12, 4)) - m.before(day(12, 3)));
+    }
+}
