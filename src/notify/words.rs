@@ -12,6 +12,8 @@ use crate::texts::{self, Arg, Decimal, Stamp, Text, say};
 const VAGUE: Ms = Ms::minutes(30);
 /// As much of an incident's id as is read out over the telephone.
 const ID_CHARS: usize = 6;
+/// Of a name or a reason in a digest.
+const BRIEF_CHARS: usize = 40;
 
 /// The whole message about one incident. What matters most stands first: it may be cut at its end.
 pub fn message(f: &Facts, t: &Topology) -> Text {
@@ -57,11 +59,11 @@ pub fn line(f: &Facts, t: &Topology) -> Text {
     match (f.kind(), f.incident.cause) {
         (NoticeKind::Accepted, _) => {
             let by = f.incident.accepted.as_ref().map_or("", |(_, by)| by.as_str());
-            say("notice.digest_accepted", &[place, ("by", by.into()), id])
+            say("notice.digest_accepted", &[place, ("by", brief(by).into()), id])
         }
         (NoticeKind::Closed, _) => {
             let how = closing(f, t).unwrap_or_default();
-            say("notice.digest_closed", &[place, since, ("how", how.into()), id])
+            say("notice.digest_closed", &[place, since, ("how", Text::new(brief(&how.zh), brief(&how.en)).into()), id])
         }
         (_, Cause::Data) => say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id]),
         (_, Cause::Leak) => match f.flow {
@@ -194,12 +196,26 @@ fn valve(card: &ValveCard) -> Text {
 
 fn taken(f: &Facts, t: &Topology) -> Option<Text> {
     let (at, by) = f.incident.accepted.as_ref()?;
-    Some(say("notice.taken", &[("by", by.into()), ("at", short(*at, t))]))
+    Some(say("notice.taken", &[("by", one_line(by).into()), ("at", short(*at, t))]))
 }
 
 fn closing(f: &Facts, t: &Topology) -> Option<Text> {
     let (_, by, reason) = f.incident.closed.as_ref()?;
-    Some(texts::change(&Change::Closed { by: by.clone(), reason: reason.clone() }, t))
+    Some(texts::change(&Change::Closed { by: by.clone(), reason: one_line(reason) }, t))
+}
+
+/// A person's words without line breaks: they could look like another message.
+fn one_line(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// As much of a person's words as a line of a digest has room for.
+fn brief(words: &str) -> String {
+    let words = one_line(words);
+    match words.char_indices().nth(BRIEF_CHARS) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
 }
 
 fn joined(lines: &[Text], by: &str) -> Text {

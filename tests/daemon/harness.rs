@@ -199,6 +199,14 @@ impl Daemon {
         d
     }
 
+    /// Starts it with everything in its log that anything in it can say.
+    pub fn start_loud(folder: &Path, config: &str) -> Daemon {
+        let mut d = Daemon::spawn(folder, config, &[("HEYUN_LOG", "trace")]);
+        d.http = d.wait_for_ready();
+        d.wait_for_line(" subscribed");
+        d
+    }
+
     /// Starts it and waits for nothing.
     pub fn spawn(folder: &Path, config: &str, env: &[(&str, &str)]) -> Daemon {
         let file = folder.join("heyun.toml");

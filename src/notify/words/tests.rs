@@ -188,6 +188,17 @@ fn a_digest_has_a_line_for_each_and_counts_the_rest() {
 }
 
 #[test]
+fn a_persons_words_stay_on_one_line_and_leave_room_for_others() {
+    let t = topology(None);
+    let reason = format!("换好了\n【漏水】{}", "长".repeat(500));
+    let closed = Change::Closed { by: Closer::Person { name: "甲".into() }, reason };
+    let f = facts(hourly(), Cause::Leak, vec![NoticeKind::Closed], vec![closed]);
+    assert!(message(&f, &t).zh.contains("换好了 【漏水】长"));
+    let line = line(&f, &t).zh;
+    assert!(line.len() < 250 && line.contains("长…") && line.ends_with("#VBKAYT") && !line.contains('\n'), "{line}");
+}
+
+#[test]
 fn an_ordinary_message_fits_whole() {
     let t = topology(Some(card()));
     let f = facts(hourly(), Cause::Leak, vec![NoticeKind::Opened], vec![]);
