@@ -83,10 +83,7 @@ async fn turn(settings: &Settings, told: &dyn Fn(&Summary)) -> Result<Summary, E
         Then::Live { .. } => began,
     };
     let leak_at = match settings.leak {
-        // To the full hour, so that a second start within it tells the same.
-        Leak::Recent => Some(Ts((began.min(if matches!(settings.then, Then::Stop(_)) { history_end } else { began }) - LEAK_BEFORE).0
-            / 3_600_000
-            * 3_600_000)),
+        Leak::Recent => Some(recent(if matches!(settings.then, Then::Stop(_)) { history_end } else { began })),
         Leak::At(t) => Some(t),
         Leak::Never => None,
     };
@@ -130,6 +127,12 @@ async fn turn(settings: &Settings, told: &dyn Fn(&Summary)) -> Result<Summary, E
     if missing > 0 && !wheel.stopped.get() { Err(Error::Unacknowledged(missing)) } else { Ok(summary) }
 }
 
+/// When the pipe gave: to the full hour, so that a second start within it tells the same.
+fn recent(end: Ts) -> Ts {
+    let hour = Ms::hours(1).0;
+    Ts((end - LEAK_BEFORE).0.div_euclid(hour) * hour)
+}
+
 fn introduce(settings: &Settings, community: &Community, leak_at: Option<Ts>) {
     let (devices, households, residents) = (community.devices(), community.households(), community.residents());
     info!(seed = settings.seed, households, residents, devices, "the community");
@@ -142,7 +145,7 @@ fn bar(days: u16) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("history {bar:30} {pos} of {len} days  {msg}  {elapsed} (still {eta})");
+    let style = ProgressStyle::with_template("history {bar:24} {pos}/{len} days  {msg}  (still {eta})");
     let bar = ProgressBar::new(u64::from(days));
     // The template is a constant; a wrong one would show as indicatif's own bar.
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
