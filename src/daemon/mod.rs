@@ -34,10 +34,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs until a signal or until a part ends by itself.
 pub fn run(config: &Config) -> Result<(), Error> {
-    // Two workers: one can wait for a slow client while the other serves. Blocking reads are few and bounded.
+    // Two workers: one can wait for a slow client while the other serves. Blocking work is bounded: two questions to the store, two exports
+    // (which may wait for their clients for hours), and what the stop waits for.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(4)
+        .max_blocking_threads(6)
         .enable_all()
         .build()
         .map_err(Error::Thread)?;
