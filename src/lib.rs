@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod export;
 #[cfg(feature = "daemon")]
 pub mod history;
+#[cfg(feature = "daemon")]
 pub mod notify;
 #[cfg(feature = "daemon")]
 pub mod replay;

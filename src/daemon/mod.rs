@@ -39,11 +39,12 @@ const LAST_MESSAGE: Duration = Duration::from_secs(1);
 
 /// Runs until a signal or until a part ends by itself.
 pub fn run(config: &Config) -> Result<(), Error> {
-    // Two workers: one can wait for a slow client while the other serves. Blocking reads are few and bounded; while the network is away,
-    // every channel may have two look-ups of a name hanging.
+    // Two workers: one can wait for a slow client while the other serves. Blocking work is bounded: two questions to the store, two exports
+    // (which may wait for their clients for hours), what the stop waits for; while the network is away, every channel may have two look-ups
+    // of a name hanging.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(4 + 2 * config.channels.len())
+        .max_blocking_threads(6 + 2 * config.channels.len())
         .enable_all()
         .build()
         .map_err(Error::Thread)?;
