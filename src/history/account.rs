@@ -84,7 +84,20 @@ pub(super) struct Account<'a> {
 
 impl<'a> Account<'a> {
     pub(super) fn new(meter: &'a Meter, register: Register, since: Ts) -> Account<'a> {
-        Account { meter, register, since, ledger: Ledger::default() }
+        Account::resume(meter, register, since, Ledger::default())
+    }
+
+    /// Goes on where another account stood.
+    pub(super) fn resume(meter: &'a Meter, register: Register, since: Ts, ledger: Ledger) -> Account<'a> {
+        Account { meter, register, since, ledger }
+    }
+
+    pub(super) fn register(&self) -> Register {
+        self.register
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Takes the next row.

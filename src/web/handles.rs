@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::health::Health;
 use super::live::Streams;
+use super::overview::Board;
 use crate::domain::engine::{Command, CommandError, Snapshot};
 use crate::domain::incident::Incident;
 use crate::domain::topology::Topology;
@@ -48,11 +49,13 @@ pub struct App {
     store: Store,
     engine: EngineDoor,
     streams: Streams,
+    board: Board,
 }
 
 impl App {
     pub fn new(h: Handles, streams: Streams) -> App {
         App {
+            board: Board::new(&h.topology),
             topology: h.topology,
             snapshot: h.snapshot,
             health: h.health,
@@ -86,6 +89,11 @@ impl FromRef<App> for Store {
 impl FromRef<App> for EngineDoor {
     fn from_ref(a: &App) -> Self {
         a.engine.clone()
+    }
+}
+impl FromRef<App> for Board {
+    fn from_ref(a: &App) -> Self {
+        a.board.clone()
     }
 }
 impl FromRef<App> for Streams {
