@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import re
+import selectors
 import shutil
 import signal
 import socket
@@ -14,11 +15,16 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 OUT = "target/bench"
 METERS, VALVES = 100, 50
 SOURCES = METERS + VALVES
+STREAMS = 50
+# The load tool's first time stamp (2025-01-01T00:00:00Z) and its step.
+BEGINS, STEP = 1_735_689_600, 900
+YEAR = 365 * 86_400 // STEP
 
 
 def say(text):
@@ -227,24 +233,108 @@ def trickle(args):
     return out
 
 
+class Viewers:
+    """Pages that are open: each holds a live stream and reads what comes. One thread for all, so that they cost little themselves."""
+
+    def __init__(self, http):
+        self.bytes, self.lost, self.wake = 0, 0, socket.socketpair()
+        self.open = selectors.DefaultSelector()
+        for _ in range(STREAMS):
+            s = socket.create_connection(("127.0.0.1", http))
+            s.sendall(f"GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1:{http}\r\n\r\n".encode())
+            if not s.recv(4096).startswith(b"HTTP/1.1 200"):
+                sys.exit("error: a live stream was refused")
+            self.open.register(s, selectors.EVENT_READ)
+        self.open.register(self.wake[0], selectors.EVENT_READ)
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self):
+        while True:
+            for key, _ in self.open.select():
+                if key.fileobj is self.wake[0]:
+                    return
+                got = len(key.fileobj.recv(1 << 18))
+                self.bytes += got
+                if not got:
+                    self.lost += 1
+                    self.open.unregister(key.fileobj)
+
+    def stop(self):
+        self.wake[1].send(b".")
+        self.thread.join()
+        if self.lost:
+            sys.exit(f"error: {self.lost} live streams ended early")
+
+
+def watched(args, n, readings):
+    """One load alone, one with every live stream taken by a page; a fresh broker and store each. Which goes first alternates."""
+    total, rate = SOURCES * readings, {}
+    for viewed in [n % 2 == 0, n % 2 == 1]:
+        broker = Broker(f"watched-{n}-{int(viewed)}")
+        h = Heyun(args.heyun, broker, f"watched-{n}-{int(viewed)}")
+        # All meters are known, so that the streams tell of all from the start.
+        h.wait_rows(publish(args, broker, 1)["sent"], 30)
+        viewers = Viewers(h.http) if viewed else None
+        began, cpu = time.monotonic(), h.cpu_s()
+        publish(args, broker, readings, "--skip", "1")
+        h.wait_rows(total + SOURCES - 19, 120)
+        seconds = time.monotonic() - began
+        rate[viewed] = (total - 19) / seconds
+        if viewers:
+            viewers.stop()
+            out = {"sent_mb_s": viewers.bytes / seconds / 1e6, "cpu": (h.cpu_s() - cpu) * 100_000 / total, "peak": h.peak_mb()}
+        h.stop()
+        broker.stop()
+    out["ratio"] = rate[True] / rate[False]
+    say(f"pair {n}: alone {rate[False]:,.0f}/s, with {STREAMS} streams {rate[True]:,.0f}/s, ratio {out['ratio']:.2f}, "
+        f"{out['sent_mb_s']:.1f} MB/s sent, CPU {out['cpu']:.2f} s/100 000, peak {out['peak']:.1f} MB")
+    return out
+
+
+def ask(h, path, times=20, pause=0):
+    """Median and longest time of a request, in milliseconds, and the size of its answer."""
+    took = []
+    for _ in range(times):
+        time.sleep(pause)
+        cmd = ["curl", "-fsS", "-o", f"{OUT}/answer", "-w", "%{time_total}", f"http://127.0.0.1:{h.http}{path}"]
+        took.append(float(subprocess.run(cmd, capture_output=True, text=True, check=True, timeout=60).stdout) * 1000)
+    return {"median": statistics.median(took), "longest": max(took), "first": took[0], "kb": os.path.getsize(f"{OUT}/answer") / 1000}
+
+
+def charts(h, last):
+    """What pages ask of a store with a year in it; `last` is the newest time stamp."""
+    ms = lambda days: (last - days * 86_400) * 1000
+    flow = lambda days, resolution: f"/api/v1/meters/w0042/flow?from={ms(days)}&to={ms(0)}&resolution={resolution}"
+    return {
+        "day": ask(h, flow(365, "day")),
+        "hour": ask(h, flow(100, "hour")),
+        "raw": ask(h, flow(8, "raw")),
+        "today": ask(h, "/api/v1/overview", times=4, pause=5.1),
+        "overview": ask(h, "/api/v1/overview"),
+    }
+
+
 def year(args):
-    """A year of 150 sources at 15 minutes, through the broker; then starts with and without a checkpoint."""
-    total = SOURCES * 35_040
+    """The year before now of 150 sources at 15 minutes, through the broker; then starts with and without a checkpoint."""
+    total, begin = SOURCES * YEAR, (int(time.time()) - BEGINS) // STEP - YEAR
     broker = Broker("year")
     h = Heyun(args.heyun, broker, "year")
     began, written = time.monotonic(), h.written()
-    publish(args, broker, 35_040, "--max-seconds", "600")
+    publish(args, broker, YEAR, "--skip", str(begin), "--max-seconds", "600")
     h.wait_rows(total, 300)
     out = {"seconds": time.monotonic() - began, "written": (h.written() - written) / total, "load_peak": h.peak_mb()}
     h.stop()
     out["disk"] = os.path.getsize(h.db) / total
     h = Heyun(args.heyun, broker, "year", keep=True)
     out["ready"], out["idle"] = h.ready_s, h.rss_mb()
-    publish(args, broker, 200)
+    publish(args, broker, 200, "--skip", str(begin))
     time.sleep(6)
+    out["charts"] = charts(h, BEGINS + (begin + YEAR) * STEP)
     out["peak"] = h.peak_mb()
     h.stop()
     db = sqlite3.connect(h.db)
+    out["days"] = db.execute("SELECT count(*) FROM closed_days").fetchone()[0]
     db.execute("DELETE FROM checkpoints")
     db.commit()
     db.close()
@@ -262,35 +352,60 @@ def main():
     ap.add_argument("--pairs", type=int, default=5)
     ap.add_argument("--readings", type=int, default=1_334, help="of each source; 1334 make 200 100 messages")
     ap.add_argument("--quick", action="store_true", help="without the year")
+    ap.add_argument("--only", choices=["ingest", "live", "year"], help="one part of it")
     args = ap.parse_args()
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
 
-    print(f"==> {args.pairs} pairs of {SOURCES * args.readings:,} messages at QoS 1: the bare counter, then the daemon", flush=True)
-    runs = [pair(args, n + 1, args.readings) for n in range(args.pairs)]
-    mid = lambda key: statistics.median(r[key] for r in runs)
-    print("==> five messages a second for two minutes", flush=True)
-    t = trickle(args)
-    rows = [
-        ("ingest at QoS 1, stored before acknowledged, against the bare counter", f"{mid('ratio'):.2f} ×", "≥ 0.9", mid("ratio") >= 0.9),
-        ("… messages per second (the bare counter's)", f"{mid('rate'):,.0f} ({mid('bare_rate'):,.0f})", "", None),
-        ("CPU per 100 000 messages (the bare counter's)", f"{mid('cpu'):.2f} s ({mid('bare_cpu'):.2f})", "≤ 1.0 s", mid("cpu") <= 1),
-        ("written per reading, flat out", f"{mid('written'):.0f} B", "≤ 130", mid("written") <= 130),
-        ("written per reading, 5 a second", f"{t['written']:.0f} B", "≤ 900", t["written"] <= 900),
-        ("resident, idle", f"{t['idle']:.1f} MB", "≤ 16", t["idle"] <= 16),
-        ("resident, peak flat out", f"{max(r['peak'] for r in runs):.1f} MB", "≤ 24", max(r["peak"] for r in runs) <= 24),
-    ]
-    if not args.quick:
+    wanted = lambda part: args.only in (None, part)
+    mid = lambda runs, key: statistics.median(r[key] for r in runs)
+    rows = []
+    if wanted("ingest"):
+        print(f"==> {args.pairs} pairs of {SOURCES * args.readings:,} messages at QoS 1: the bare counter, then the daemon", flush=True)
+        runs = [pair(args, n + 1, args.readings) for n in range(args.pairs)]
+        peak = max(r["peak"] for r in runs)
+        rows += [
+            ("ingest at QoS 1, stored before acknowledged, against the bare counter", f"{mid(runs, 'ratio'):.2f} ×", "≥ 0.9", mid(runs, "ratio") >= 0.9),
+            ("… messages per second (the bare counter's)", f"{mid(runs, 'rate'):,.0f} ({mid(runs, 'bare_rate'):,.0f})", "", None),
+            ("CPU per 100 000 messages (the bare counter's)", f"{mid(runs, 'cpu'):.2f} s ({mid(runs, 'bare_cpu'):.2f})", "≤ 1.0 s", mid(runs, "cpu") <= 1),
+            ("written per reading, flat out", f"{mid(runs, 'written'):.0f} B", "≤ 130", mid(runs, "written") <= 130),
+        ]
+        print("==> five messages a second for two minutes", flush=True)
+        t = trickle(args)
+        rows += [
+            ("written per reading, 5 a second", f"{t['written']:.0f} B", "≤ 900", t["written"] <= 900),
+            ("resident, idle", f"{t['idle']:.1f} MB", "≤ 16", t["idle"] <= 16),
+            ("resident, peak flat out", f"{peak:.1f} MB", "≤ 24", peak <= 24),
+        ]
+    if wanted("live"):
+        print(f"==> {args.pairs} pairs: the daemon alone, then with {STREAMS} live streams", flush=True)
+        runs = [watched(args, n + 1, args.readings) for n in range(args.pairs)]
+        peak = max(r["peak"] for r in runs)
+        rows += [
+            (f"ingest with {STREAMS} live streams, against none", f"{mid(runs, 'ratio'):.2f} ×", "≥ 0.95", mid(runs, "ratio") >= 0.95),
+            (f"resident with {STREAMS} live streams, peak flat out", f"{peak:.1f} MB", "≤ 24", peak <= 24),
+        ]
+    if wanted("year") and not args.quick:
         print("==> a year of 150 sources at 15 minutes (5 256 000 messages)", flush=True)
         y = year(args)
+        c = y["charts"]
+        took = lambda a: f"{a['median']:.1f} ms ({a['longest']:.1f})"
+        peak = max(y["peak"], y["load_peak"])
         rows += [
             ("a year of 150 sources through the broker", f"{y['seconds']:.0f} s", "", None),
             ("… written per reading", f"{y['written']:.0f} B", "≤ 130", y["written"] <= 130),
             ("… on disk per reading (nothing is compressed yet)", f"{y['disk']:.1f} B", "", None),
+            ("… days closed when it was in", f"{y['days']}", "≥ 363", y["days"] >= 363),
             ("READY with that year and a checkpoint", f"{y['ready']:.2f} s", "≤ 0.3", y["ready"] <= 0.3),
             ("READY with that year, no checkpoint", f"{y['ready_fold']:.1f} s", "≤ 10", y["ready_fold"] <= 10),
             ("resident with that year, idle", f"{y['idle']:.1f} MB", "≤ 16", y["idle"] <= 16),
-            ("resident with that year, peak flat out", f"{max(y['peak'], y['load_peak']):.1f} MB", "≤ 24", max(y["peak"], y["load_peak"]) <= 24),
+            ("resident with that year, peak flat out", f"{peak:.1f} MB", "≤ 24", peak <= 24),
+            ("chart of that year by day, one meter (longest of 20)", took(c["day"]), "≤ 100 ms", c["day"]["median"] <= 100),
+            ("chart of 100 days by hour, one meter", took(c["hour"]), "≤ 100 ms", c["hour"]["median"] <= 100),
+            ("chart of 8 days, every reading", took(c["raw"]), "", None),
+            ("overview of 100 bulk meters: the first of a quarter of an hour", f"{c['today']['first']:.0f} ms", "", None),
+            ("… the first in 5 s", took(c["today"]), "", None),
+            ("… any other", took(c["overview"]), "", None),
         ]
     lines = ["| what | measured | target | |", "| --- | --- | --- | --- |"]
     lines += [f"| {what} | {got} | {goal} | {'' if ok is None else 'yes' if ok else 'NO'} |" for what, got, goal, ok in rows]

@@ -9,7 +9,7 @@ use heyun::domain::topology::{
     Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
 };
 use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
-use heyun::history::{Interval, Register, Scale, Span, buckets, intervals, passed};
+use heyun::history::{Basis, Interval, Register, Scale, Span, USUAL_DAYS, buckets, intervals, passed};
 use heyun::store::{Batch, Reader, Settings, Writer, open};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -262,4 +262,38 @@ fn most_days_of_a_quiet_register_need_no_row() {
     // The first day lacks what came in over its start.
     assert_eq!(litres[1..litres.len() - 1], vec![Some(2_400); litres.len() - 2][..]);
     assert!(found[1..found.len() - 1].iter().all(|b| b.complete));
+}
+
+#[test]
+fn today_and_a_usual_day_until_the_same_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let tz = TimeZone::get("Europe/Rome").unwrap();
+    let t = topology(tz.clone());
+    let mut two = Two::new(dir.path(), &tz);
+    // Nine days at 100 L/h, read at a quarter past; the fourth is silent for most of its morning, and the clocks go forward on the second.
+    let midnight = Day::of(T0, &tz).next(&tz).from;
+    let at = |day: i64, minutes: i64| midnight + Ms::days(day) - Ms::hours(i64::from(day >= 2)) + Ms::minutes(minutes);
+    let register_at = |ts: Ts| (ts - midnight).0 / 36_000 + 1_000;
+    for day in 0..9 {
+        let hours = (0..24).filter(|h| day != 4 || !(1..8).contains(h)).filter(|h| [day != 8 || *h < 10, day != 1 || *h < 23] == [true; 2]);
+        let rows: Vec<Row> = hours.map(|h| at(day, 60 * h + 15)).map(|ts| row(ts, register_at(ts), 100_000, Flags::NONE)).collect();
+        two.commit(&rows);
+    }
+    let heads = [(REGISTER, register(REGISTER)), (MEAN, register(MEAN))];
+    let now = at(8, 9 * 60 + 20);
+    let basis = Basis::of(&two.closing.1, &t, &heads, now).unwrap();
+    let [register_water, mean_water] = basis.water(&two.closing.1, &t, now).unwrap()[..] else { panic!("one each") };
+    let litres = |w: Option<Millilitres>| w.map(|v| v.0 / 1_000);
+    assert_eq!(litres(register_water.today), Some(925), "until 09:15 it was read");
+    let before: Vec<Option<i64>> = register_water.before.iter().map(|w| litres(*w)).collect();
+    assert_eq!(before, [933, 933, 933, 933, 933, 933, 933].map(Some), "a pause within the day hides no water");
+    // A mean flow that nobody told is not known: a quarter of each hour is.
+    assert_eq!((litres(mean_water.today), mean_water.before), (Some(233), [None; USUAL_DAYS]));
+
+    assert!(basis.holds(&heads, now + Ms::minutes(9)) && !basis.holds(&heads, now + Ms::minutes(10)) && !basis.holds(&heads[..1], now));
+    let early = at(8, 0);
+    let basis = Basis::of(&two.closing.1, &t, &heads[..1], early).unwrap();
+    let w = basis.water(&two.closing.1, &t, early).unwrap()[0];
+    assert_eq!((w.today, w.before), (Some(Millilitres::ZERO), [Some(Millilitres::ZERO); USUAL_DAYS]));
+    assert_eq!(Basis::of(&two.closing.1, &t, &[], now).unwrap().water(&two.closing.1, &t, now).unwrap(), []);
 }

@@ -85,7 +85,20 @@ pub struct Account<'a> {
 
 impl<'a> Account<'a> {
     pub fn new(meter: &'a Meter, register: Register, since: Ts) -> Account<'a> {
-        Account { meter, register, since, ledger: Ledger::default() }
+        Account::resume(meter, register, since, Ledger::default())
+    }
+
+    /// Goes on where another account stood.
+    pub(super) fn resume(meter: &'a Meter, register: Register, since: Ts, ledger: Ledger) -> Account<'a> {
+        Account { meter, register, since, ledger }
+    }
+
+    pub(super) fn register(&self) -> Register {
+        self.register
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The newest reading that the ledger accepted.

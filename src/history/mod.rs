@@ -12,12 +12,14 @@ mod buckets;
 mod intervals;
 mod register;
 mod share;
+mod today;
 mod walk;
 
 pub use account::{Account, Ignored, Interval, Kind, Taken, Why};
 pub use buckets::{Bucket, Scale, buckets};
 pub use intervals::{Intervals, Passed, intervals, passed};
 pub use register::Register;
+pub use today::{Basis, Head, USUAL_DAYS, Water};
 
 use crate::domain::time::Ts;
 

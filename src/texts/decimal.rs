@@ -24,6 +24,10 @@ impl Decimal {
     pub const fn litres_per_hour(v: MillilitresPerHour) -> Decimal {
         Decimal { digits: v.0, places: 3 }
     }
+    /// As people at a tap think; rounded to the millilitre.
+    pub const fn litres_per_minute(v: MillilitresPerHour) -> Decimal {
+        Decimal { digits: v.0.saturating_add(30 * v.0.signum()) / 60, places: 3 }
+    }
     /// A value of a column in its quantity's usual unit (litres, degrees, per cent …).
     pub const fn of(quantity: Quantity, smallest: i64) -> Decimal {
         let (_, places) = quantity.shown();

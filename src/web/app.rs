@@ -4,7 +4,7 @@ use super::error::Error;
 use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
-use super::{channels, export, flow, health, incidents, live, meters, metrics, readings, sources, topology};
+use super::{channels, export, flow, health, incidents, live, meters, metrics, overview, readings, sources, topology};
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Uri, header};
 use axum::middleware;
@@ -36,6 +36,7 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(health::healthz))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(overview::overview))
         .routes(routes!(topology::topology))
         .routes(routes!(meters::meters))
         .routes(routes!(meters::one))

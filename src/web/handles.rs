@@ -4,6 +4,7 @@ use super::error::Error;
 use super::export::Exports;
 use super::health::Health;
 use super::live::Streams;
+use super::overview::Board;
 use crate::domain::engine::{Command, CommandError, Snapshot};
 use crate::domain::incident::Incident;
 use crate::domain::topology::Topology;
@@ -50,6 +51,7 @@ pub struct App {
     engine: EngineDoor,
     streams: Streams,
     exports: Exports,
+    board: Board,
 }
 
 impl App {
@@ -57,6 +59,7 @@ impl App {
         let exports = Exports::new(h.reader.clone());
         App {
             exports,
+            board: Board::new(&h.topology),
             topology: h.topology,
             snapshot: h.snapshot,
             health: h.health,
@@ -95,6 +98,11 @@ impl FromRef<App> for EngineDoor {
 impl FromRef<App> for Exports {
     fn from_ref(a: &App) -> Self {
         a.exports.clone()
+    }
+}
+impl FromRef<App> for Board {
+    fn from_ref(a: &App) -> Self {
+        a.board.clone()
     }
 }
 impl FromRef<App> for Streams {

@@ -1,15 +1,17 @@
 //! `/api/v1/incidents`: the files that people work on, and the two things that a person can do to them.
 
+use super::clock;
 use super::dto::Start;
 use super::error::{Error, Problem};
 use super::events::{self, EventReport, FindingReport};
 use super::handles::{EngineDoor, Snapshots, Store};
 use super::params::{Body, Id, Params};
-use crate::domain::engine::Command;
+use crate::domain::engine::{Command, Snapshot};
 use crate::domain::finding::Cause;
 use crate::domain::incident::{Closer, Event, Incident, IncidentState};
-use crate::domain::topology::Topology;
-use crate::texts::{self, Stamp, Text};
+use crate::domain::topology::{PointIx, Topology};
+use crate::history::{self, Passed, Register, Span};
+use crate::texts::{self, Decimal, Stamp, Text};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,8 @@ pub struct IncidentReport {
     closed: Option<Closed>,
     /// Keys of the metering points that it speaks of.
     points: Vec<String>,
+    /// Where the first of them is: names from the community down.
+    place: Vec<String>,
     /// When it began, as well as can be told.
     start: Start,
     /// It was over for more than a day when it was found.
@@ -80,8 +84,22 @@ pub struct IncidentFile {
     incident: IncidentReport,
     /// Of each rule and point the newest statement; `history` has them all.
     findings: Vec<JoinedReport>,
+    /// Of a leak: what flowed through its first point since it began. Null where nothing of that point was read.
+    water: Option<WaterReport>,
     /// Everything that happened to it, oldest first.
     history: Vec<EventReport>,
+}
+
+/// All that flowed, whether lost or used.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WaterReport {
+    /// The earliest that it can have begun.
+    since: Stamp,
+    /// Mean from then until the newest reading, or until it was closed.
+    litres_per_minute: Option<Decimal>,
+    tonnes: Option<Decimal>,
+    /// Only where a price is configured.
+    yuan: Option<Decimal>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -165,6 +183,7 @@ pub async fn incidents(
     responses((status = 200, body = IncidentFile), (status = "default", body = Problem)))]
 pub async fn one(
     State(topology): State<Arc<Topology>>,
+    State(snapshots): State<Snapshots>,
     State(store): State<Store>,
     Id(id): Id,
     params: Params,
@@ -173,7 +192,27 @@ pub async fn one(
     // The events are the truth, however long ago the engine forgot the incident.
     let events = history(&store, &id).await?;
     let incident = Incident::from_events(&events).ok_or(Error::UnknownIncident { id })?;
-    Ok(Json(file(&incident, &events, &topology)))
+    let snapshot = snapshots.borrow().clone();
+    let water = water(&incident, &topology, &snapshot, &store).await?;
+    Ok(Json(file(&incident, &events, water, &topology)))
+}
+
+/// What flowed through its first point since it began.
+async fn water(i: &Incident, topology: &Arc<Topology>, snapshot: &Snapshot, store: &Store) -> Result<Option<WaterReport>, Error> {
+    let point = i.points.first().filter(|_| i.cause == Cause::Leak).and_then(|key| topology.point_by_key(key));
+    let Some((point, register)) = point.and_then(|p| Some((p, Register::now(topology, snapshot, p)?))) else { return Ok(None) };
+    let span = Span { from: i.start.earliest, to: i.closed.as_ref().map_or_else(clock::now, |(at, ..)| *at) };
+    let t = topology.clone();
+    let Passed { volume, until, .. } = store.ask(move |r| history::passed(r, &t, point, register, span)).await?;
+    // Where no interval lies in it, nothing is known yet.
+    let known = until.map(|until| (volume, (until - span.from).0));
+    let price = topology.point(point).price_milliyuan_per_tonne;
+    Ok(Some(WaterReport {
+        since: Stamp::new(span.from, &topology.tz),
+        litres_per_minute: known.map(|(volume, ms)| Decimal::litres_per_minute(volume.per(ms))),
+        tonnes: known.map(|(volume, _)| Decimal::tonnes(volume)),
+        yuan: known.zip(price).map(|((volume, _), price)| Decimal::yuan(volume, price)),
+    }))
 }
 
 /// 签收: take an incident on
@@ -248,13 +287,21 @@ fn report(i: &Incident, t: &Topology) -> IncidentReport {
             reason: reason.clone(),
         }),
         points: i.points.clone(),
+        place: i.points.first().and_then(|key| t.point_by_key(key)).map(|ix| place(t, ix)).unwrap_or_default(),
         start: Start::new(i.start, &t.tz),
         historic: i.historic,
         last_event: i.last_event,
     }
 }
 
-fn file(i: &Incident, history: &[Event], t: &Topology) -> IncidentFile {
+/// Names from the community down.
+fn place(t: &Topology, point: PointIx) -> Vec<String> {
+    let mut names: Vec<String> = t.path(t.point(point).place).map(|ix| t.place(ix).name.clone()).collect();
+    names.reverse();
+    names
+}
+
+fn file(i: &Incident, history: &[Event], water: Option<WaterReport>, t: &Topology) -> IncidentFile {
     let joined = |j: &crate::domain::incident::Joined| JoinedReport {
         finding: events::finding(&j.finding, t),
         cleared_at: Stamp::maybe(j.cleared, &t.tz),
@@ -262,6 +309,7 @@ fn file(i: &Incident, history: &[Event], t: &Topology) -> IncidentFile {
     IncidentFile {
         incident: report(i, t),
         findings: i.findings.iter().map(joined).collect(),
+        water,
         history: history.iter().map(|e| events::report(e, t)).collect(),
     }
 }

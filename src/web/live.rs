@@ -30,8 +30,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
-/// Streams at once: a wall, some desks, some phones, and room for tabs that were forgotten.
-pub const STREAMS: usize = 32;
+/// Streams at once: fifty people and some tabs that were forgotten. Half of the server's connections, so that ordinary requests find a place.
+pub const STREAMS: usize = 64;
 /// Messages that wait for one client. Full: its task waits.
 const QUEUE: usize = 8;
 /// Meters in one message.
@@ -83,7 +83,7 @@ pub struct ChangedMeters {
 ///
 /// `event: hello` once (`Hello`); `event: meters` (`ChangedMeters`): first all, then those that changed, at most twice a second;
 /// `event: incident` (`EventReport`) with the event's sequence number as id. Resume with `Last-Event-ID` or `after`; without either, only
-/// what happens from now on is told. At most 32 streams; the next is refused with 503 and `Retry-After`.
+/// what happens from now on is told. At most 64 streams; the next is refused with 503 and `Retry-After`.
 #[utoipa::path(get, path = "/api/v1/live", tag = "state",
     params(("after" = Option<u64>, Query, description = "tell the events after this sequence number; 0 for all"),
            ("Last-Event-ID" = Option<u64>, Header, description = "like `after`; what browsers send when they reconnect, and it wins")),

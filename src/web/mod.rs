@@ -23,6 +23,7 @@ mod incidents;
 mod live;
 mod meters;
 mod metrics;
+mod overview;
 mod params;
 mod past;
 mod readings;

@@ -24,6 +24,7 @@ async fn a_leak_becomes_a_file_with_findings_evidence_and_history() {
         i["headline"]["zh"],
         "15号楼总表：疑似漏水。11-10 00:00 至 11-10 01:00 水量 1.39 吨（平均 23.2 升/分钟），超过每小时限值 0.5 吨"
     );
+    assert_eq!(i["place"], json!(["官坊街社区", "和韵小区", "15号楼"]));
     assert_eq!(g.get("/api/v1/incidents?cause=data").await.ok()["incidents"], json!([]));
 
     let id = g.incident().await;
@@ -35,6 +36,8 @@ async fn a_leak_becomes_a_file_with_findings_evidence_and_history() {
     assert_eq!(f["args"]["seen_litres"], json!(1_390));
     assert_eq!(f["evidence"][0], json!({ "time": "2026-11-10T00:00:00+08:00", "register_litres": 1_000 }));
     assert_eq!(f["start"]["earliest"], "2026-11-10T00:00:00+08:00");
+    let water = json!({ "since": "2026-11-10T00:00:00+08:00", "litres_per_minute": 23.167, "tonnes": 1.39, "yuan": 5.35 });
+    assert_eq!((file["water"].clone(), file["place"].clone()), (water, i["place"].clone()));
     let codes: Vec<&Value> = file["history"].as_array().unwrap().iter().map(|e| &e["code"]).collect();
     assert_eq!(codes, ["opened", "found", "found"]);
     assert_eq!(file["history"][1]["finding"]["args"]["seen_litres"], json!(695), "said as soon as it was over the limit");

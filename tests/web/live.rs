@@ -112,7 +112,7 @@ async fn who_comes_back_is_told_what_was_missed_and_nothing_twice() {
 async fn streams_are_counted_and_their_places_come_free_again() {
     let g = Gateway::new();
     let mut clients = vec![];
-    for _ in 0..32 {
+    for _ in 0..64 {
         clients.push(Client::connect(&g, "/api/v1/live", None).await);
     }
     let refused = g.get("/api/v1/live").await;

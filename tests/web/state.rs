@@ -128,3 +128,60 @@ async fn what_is_asked_wrongly_is_told_with_name_value_and_what_would_be_right()
     let long = format!("/api/v1/meters/{}", "x".repeat(1_000));
     assert!(g.get(&long).await.problem(404)["value"].as_str().unwrap().chars().count() <= 121);
 }
+
+#[tokio::test]
+async fn the_overview_tells_of_each_compound_and_building() {
+    let g = Gateway::new();
+    let tiles = |o: &Value| -> Vec<Value> { o["places"].as_array().unwrap().clone() };
+    let o = g.get("/api/v1/overview").await.ok();
+    let [compound, building] = &tiles(&o)[..] else { panic!("{o}") };
+    assert!(compound["id"].as_str().unwrap().starts_with("g1."));
+    assert_eq!(
+        (building["key"].clone(), building["kind"].clone(), building["parent"].clone(), building["community"].clone()),
+        (json!("b15"), json!("building"), json!("heyun"), json!("官坊街社区"))
+    );
+    assert_eq!((compound["meters"].clone(), building["meters"].clone()), (json!(3), json!(2)));
+    // The flat stands behind the building's meter; what a heating loop loses is no use.
+    assert_eq!((compound["head_meters"].clone(), building["head_meters"].clone()), (json!(["b15"]), json!(["b15"])));
+    for tile in [compound, building] {
+        assert_eq!(tile["state"], "no_data");
+        for nothing in ["flow_litres_per_hour", "today_tonnes", "usual_tonnes", "newest_reading_at"] {
+            assert_eq!(tile[nothing], Value::Null, "{nothing}");
+        }
+    }
+
+    // Right now 100 litres a quarter, which is under the limit of 500 an hour; the flat has said nothing for longer than its 6 hours.
+    let now = heyun::domain::time::Ts(jiff::Timestamp::now().as_millisecond());
+    {
+        let mut core = g.core();
+        core.hear("water/101", 1, now - Ms::days(1), &[1_000, 20_000]);
+        for quarter in 0..4 {
+            core.hear("water/b15", 0, now - Ms::minutes(15 * (3 - quarter)), &[100_000 * (10 + quarter)]);
+        }
+        core.commit();
+        core.pass(Ms::minutes(1));
+    }
+    let o = g.get("/api/v1/overview").await.ok();
+    let building = &tiles(&o)[1];
+    assert_eq!((building["state"].clone(), building["silent_meters"].clone()), (json!("fault"), json!(1)), "{o}");
+    assert_eq!((building["flow_litres_per_hour"].clone(), building["open_incidents"].clone()), (json!(400), json!(1)));
+    // All of it, unless midnight has been in between.
+    let today = building["today_tonnes"].as_f64().unwrap();
+    assert!((0.0..=0.3).contains(&today), "{today}");
+    assert_eq!((building["usual_tonnes"].clone(), building["usual_days"].clone()), (Value::Null, json!(0)));
+    assert!(building["newest_reading_at"].is_string());
+}
+
+#[tokio::test]
+async fn a_leak_is_what_a_place_shows_first() {
+    let g = Gateway::new();
+    g.core().hear("water/101", 1, ts(DAY) - Ms::days(1), &[1_000, 20_000]);
+    g.core().bulk(&[(0, 1_000), (30, 1_695), (60, 2_390)]);
+    g.core().pass(Ms::hours(7));
+    let o = g.get("/api/v1/overview").await.ok();
+    assert_eq!(o["places"][0]["state"], "leak");
+    assert_eq!(o["places"][0]["open_incidents"], json!(2));
+    let id = g.get("/api/v1/incidents?state=open&cause=leak").await.ok()["incidents"][0]["id"].as_str().unwrap().to_owned();
+    g.post(&format!("/api/v1/incidents/{id}/close"), r#"{"by":"王","reason":"修好"}"#).await.ok();
+    assert_eq!(g.get("/api/v1/overview").await.ok()["places"][0]["state"], "fault");
+}
