@@ -6,19 +6,20 @@ import { DAY, fit, pan, zoom } from '../src/lib/span';
 
 const at = (minute: number): string => new Date(Date.UTC(2026, 10, 24, 0, minute)).toISOString();
 const T = (minute: number): number => Date.parse(at(minute));
+const NOW = T(600);
 const interval = (from: number, to: number, litres: number | null, more: Partial<Interval> = {}): Interval => ({
   from: at(from), to: at(to), litres, litres_per_hour: litres === null ? null : (litres * 60) / (to - from), kind: 'forward', gap: false, ...more,
 });
 const raw = (...intervals: Interval[]): Flow => ({ from: at(0), to: at(600), resolution: 'raw', litres: 0, intervals, buckets: [], next: null });
 
 test('raw flow is steps that end where nothing follows', () => {
-  const d = draw(raw(interval(0, 15, 10), interval(15, 30, 20), interval(60, 75, 5)));
+  const d = draw(raw(interval(0, 15, 10), interval(15, 30, 20), interval(60, 75, 5)), NOW);
   assert.deepEqual(d.xs.map((x) => (x * 1000 - T(0)) / 60_000), [0, 15, 30, 60, 75]);
   assert.deepEqual(d.sure, [40, 80, null, 20, null]);
 });
 
 test('what is not known and what is only a mean are drawn apart', () => {
-  const d = draw(raw(interval(0, 15, 10), interval(15, 30, null, { kind: 'reset' }), interval(30, 300, 45, { gap: true })));
+  const d = draw(raw(interval(0, 15, 10), interval(15, 30, null, { kind: 'reset' }), interval(30, 300, 45, { gap: true })), NOW);
   assert.deepEqual(d.sure, [40, null, null, null]);
   assert.deepEqual(d.rough, [null, null, 10, null]);
   assert.deepEqual(d.stretches.map((s) => s.why), ['unknown', 'gap']);
@@ -27,15 +28,15 @@ test('what is not known and what is only a mean are drawn apart', () => {
 
 test('buckets: empty ends say nothing, an empty middle is a gap, an incomplete one is rough', () => {
   const bucket = (hour: number, litres: number | null, complete = true) => ({ from: at(hour * 60), to: at(hour * 60 + 60), litres, litres_per_hour: litres, complete });
-  const d = draw({ ...raw(), resolution: 'hour', buckets: [bucket(0, null, false), bucket(1, 5, false), bucket(2, null, false), bucket(3, 7), bucket(4, null, false)] });
-  assert.deepEqual(d.rows.map((r) => r.note), ['partial', 'none', null]);
-  assert.deepEqual(d.sure, [null, null, 7]);
-  assert.deepEqual(d.rough, [5, null, null]);
-  assert.equal(draw({ ...raw(), resolution: 'day', buckets: [bucket(0, null, false)] }).rows.length, 0);
+  const d = draw({ ...raw(), resolution: 'hour', buckets: [bucket(0, null, false), bucket(1, 5, false), bucket(2, null, false), bucket(3, 7), bucket(4, 2, false), bucket(5, null, false)] }, T(290));
+  assert.deepEqual(d.rows.map((r) => r.note), ['partial', 'none', null, 'running']);
+  assert.deepEqual(d.sure, [null, null, 7, null]);
+  assert.deepEqual(d.rough, [5, null, null, 2]);
+  assert.equal(draw({ ...raw(), resolution: 'day', buckets: [bucket(0, null, false)] }, NOW).rows.length, 0);
 });
 
 test('the value under the pointer', () => {
-  const { rows } = draw(raw(interval(0, 15, 10), interval(15, 30, 20), interval(60, 75, 5)));
+  const { rows } = draw(raw(interval(0, 15, 10), interval(15, 30, 20), interval(60, 75, 5)), NOW);
   assert.equal(rowAt(rows, T(14))?.litres, 10);
   assert.equal(rowAt(rows, T(15))?.litres, 20);
   assert.equal(rowAt(rows, T(45)), null);

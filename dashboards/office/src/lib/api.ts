@@ -181,6 +181,18 @@ export interface Peer<S> {
   since: Stamp;
   last_error: string | null;
 }
+/** A way to tell people. */
+export interface Channel {
+  name: string;
+  kind: string;
+  state: 'ok' | 'failing';
+  pending: number;
+  sent: number;
+  failed: number;
+  failing_since: Stamp | null;
+  last_sent_at: Stamp | null;
+  last_error: { code: string; text: Text } | null;
+}
 export interface Health {
   status: 'ok' | 'failing';
   reasons: { code: string; text: Text }[];
@@ -195,6 +207,7 @@ export interface Health {
   batches_failed: number;
   last_commit_at: Stamp | null;
   resident_bytes: number | null;
+  channels: Channel[];
 }
 export interface Counts {
   received: number;

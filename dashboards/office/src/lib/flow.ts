@@ -17,7 +17,8 @@ export interface Row {
   to: number;
   litres: number | null;
   litresPerHour: number | null;
-  note: 'unknown' | 'gap' | 'none' | 'partial' | null;
+  /** `partial`: a bucket of which only a part is known; `running`: one that is not over yet. */
+  note: 'unknown' | 'gap' | 'none' | 'partial' | 'running' | null;
 }
 
 export interface Drawn {
@@ -42,7 +43,7 @@ export interface Summary {
   partial: number;
 }
 
-function rows(flow: Flow): Row[] {
+function rows(flow: Flow, now: number): Row[] {
   if (flow.resolution === 'raw') {
     return flow.intervals.map((i) => ({
       from: ms(i.from), to: ms(i.to), litres: i.litres, litresPerHour: i.litres_per_hour,
@@ -51,7 +52,7 @@ function rows(flow: Flow): Row[] {
   }
   const all: Row[] = flow.buckets.map((b) => ({
     from: ms(b.from), to: ms(b.to), litres: b.litres, litresPerHour: b.litres_per_hour,
-    note: b.litres === null ? 'none' : b.complete ? null : 'partial',
+    note: b.litres === null ? 'none' : b.complete ? null : ms(b.to) > now ? 'running' : 'partial',
   }));
   // Before the first and after the last data there is nothing to say, and nothing is missing.
   const first = all.findIndex((r) => r.litres !== null);
@@ -61,8 +62,8 @@ function rows(flow: Flow): Row[] {
   return all.slice(first, end);
 }
 
-export function draw(flow: Flow): Drawn {
-  const drawn: Drawn = { resolution: flow.resolution, rows: rows(flow), xs: [], sure: [], rough: [], stretches: [] };
+export function draw(flow: Flow, now: number): Drawn {
+  const drawn: Drawn = { resolution: flow.resolution, rows: rows(flow, now), xs: [], sure: [], rough: [], stretches: [] };
   const put = (x: number, sure: number | null, rough: number | null): void => {
     drawn.xs.push(x / 1000);
     drawn.sure.push(sure);
@@ -71,7 +72,7 @@ export function draw(flow: Flow): Drawn {
   drawn.rows.forEach((row, i) => {
     if (row.note === 'unknown' || row.note === 'gap' || row.note === 'none') drawn.stretches.push({ from: row.from, to: row.to, why: row.note });
     if (flow.resolution !== 'raw') {
-      put(row.from, row.note === null ? row.litres : null, row.note === 'partial' ? row.litres : null);
+      put(row.from, row.note === null ? row.litres : null, row.note === 'partial' || row.note === 'running' ? row.litres : null);
       return;
     }
     put(row.from, row.note === null ? row.litresPerHour : null, row.note === 'gap' ? row.litresPerHour : null);
