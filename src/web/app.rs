@@ -4,11 +4,11 @@ use super::error::Error;
 use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
-use super::{channels, export, flow, health, incidents, live, meters, metrics, overview, readings, sources, topology};
+use super::{channels, export, flow, health, incidents, live, meters, metrics, overview, pages, readings, sources, topology};
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Uri, header};
+use axum::http::header;
 use axum::middleware;
-use axum::response::{Html, IntoResponse};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -65,10 +65,10 @@ pub fn router(handles: Handles) -> axum::Router {
 pub(super) fn with_streams(handles: Handles, streams: Streams) -> axum::Router {
     let (api, _) = routes().split_for_parts();
     let docs = SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json").validator_url("none"));
-    api.route("/", get(|| async { Html(include_str!("index.html")) }))
+    api.route("/", get(pages::page))
         .route("/api/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI_JSON) }))
         .merge(docs)
-        .fallback(|uri: Uri| async move { Error::UnknownRoute { path: uri.path().chars().take(200).collect() } })
+        .fallback(pages::page)
         .method_not_allowed_fallback(|| async { Error::WrongMethod.into_response() })
         .with_state(App::new(handles, streams))
         .layer(DefaultBodyLimit::max(guard::BODY))

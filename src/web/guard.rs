@@ -39,8 +39,9 @@ pub async fn guard(request: Request, next: Next) -> Response {
     set(header::REFERRER_POLICY, "no-referrer");
     set(header::X_FRAME_OPTIONS, "DENY");
     set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-    if !docs {
-        set(header::CACHE_CONTROL, "no-store");
+    // The pages say themselves how long they may be kept.
+    if !docs && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
 }

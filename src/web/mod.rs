@@ -24,6 +24,7 @@ mod live;
 mod meters;
 mod metrics;
 mod overview;
+mod pages;
 mod params;
 mod past;
 mod readings;

@@ -1,0 +1,56 @@
+//! What the page says when a part is away, and that it heals by itself.
+
+use super::driver::{Browser, DESK};
+use super::harness::Daemon;
+use super::living::Community;
+
+#[test]
+fn new_readings_move_the_tile() {
+    let community = Community::live();
+    let browser = Browser::open(community.daemon.http, DESK);
+    browser.visit("");
+    let before = browser.text("tile-flow-b15");
+    let last = community.daemon.get("/api/v1/meters/b15-bulk");
+    let register = last["last"]["register_litres"].as_f64().unwrap();
+    let now = jiff::Timestamp::now();
+    // 10 000 litres in the time since the last reading: no other flow looks like it.
+    let payload = format!(r#"{{"ts":"{now}","total_l":{}}}"#, register.round() + 10_000.0);
+    community.broker.publish(&["-q", "1", "-t", "meters/b15/state", "-m", &payload]);
+    let quoted = serde_json::to_string(&before).unwrap();
+    browser.until("the tile moves", &format!("document.querySelector('[data-testid=\"tile-flow-b15\"]').innerText !== {quoted}"));
+    browser.is_quiet();
+}
+
+#[test]
+fn a_broker_that_is_away_is_said_and_heals() {
+    let mut community = Community::live();
+    let browser = Browser::open(community.daemon.http, DESK);
+    browser.visit("");
+    browser.shown("tile-b15");
+    browser.gone("broker-banner");
+    community.broker.stop();
+    browser.shown("broker-banner");
+    browser.picture("overview-broker-away");
+    community.broker.restart();
+    browser.gone("broker-banner");
+    browser.is_quiet();
+}
+
+#[test]
+fn a_daemon_that_is_killed_is_said_loudly_and_heals() {
+    let mut community = Community::live();
+    let browser = Browser::open(community.daemon.http, DESK);
+    browser.visit("");
+    browser.shown("tile-b15");
+    browser.gone("stale-banner");
+    let http = community.daemon.http;
+    community.daemon.kill9();
+    browser.shown("stale-banner");
+    browser.picture("overview-stale");
+    let config = community.config.replace("127.0.0.1:0\"", &format!("127.0.0.1:{http}\""));
+    let folder = community.folder().to_owned();
+    community.daemon = Daemon::start(&folder, &config);
+    browser.gone("stale-banner");
+    browser.shown("tile-b15");
+    browser.stays_on_the_host();
+}
