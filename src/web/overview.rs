@@ -198,9 +198,9 @@ fn tiles(t: &Topology) -> Vec<Tile> {
         let point = t.point(ix);
         let upstream: HashSet<PlaceIx> =
             std::iter::successors(point.parent, |up| t.point(*up).parent).map(|up| t.point(up).place).collect();
-        // A bulk meter measures all that its place takes, whether or not the config says that the others there stand behind it.
-        let behind =
-            |place: PlaceIx| upstream.contains(&place) || bulks.contains(&place) && (place != point.place || point.kind != PointKind::Bulk);
+        // A household stands behind its building's bulk meter even where the config does not say so; of two bulk meters only `parent` tells
+        // whether one feeds the other: a garden's tap stands beside the buildings' meters, not before them.
+        let behind = |place: PlaceIx| upstream.contains(&place) || point.kind != PointKind::Bulk && bulks.contains(&place);
         let mut head = point.kind != PointKind::MakeUp;
         for place in t.path(point.place) {
             head &= !behind(place);

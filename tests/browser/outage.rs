@@ -10,8 +10,8 @@ fn new_readings_move_the_tile() {
     let browser = Browser::open(community.daemon.http, DESK);
     browser.visit("");
     let before = browser.text("tile-flow-b15");
-    let last = community.daemon.get("/api/v1/meters/b15-bulk");
-    let register = last["last"]["register_litres"].as_f64().unwrap();
+    let state = community.daemon.get("/api/v1/meters/b15-bulk");
+    let register = state["register_litres"].as_f64().unwrap();
     let now = jiff::Timestamp::now();
     // 10 000 litres in the time since the last reading: no other flow looks like it.
     let payload = format!(r#"{{"ts":"{now}","total_l":{}}}"#, register.round() + 10_000.0);
