@@ -28,11 +28,11 @@ fn batch(id: u64, urgent: bool, channels: &[&str]) -> Arc<Batch> {
     Arc::new(Batch { id, received: T, events: vec![event], outbox: channels.iter().map(entry).collect(), ..Batch::default() })
 }
 
-fn mark(outbox: &Outbox, entries: Vec<i64>, at: Ts, done: Done) -> Result<(), CommitError> {
+fn mark(outbox: &Outbox, entries: &[i64], at: Ts, done: Done) -> Result<(), CommitError> {
     let (told, outcome) = sync_channel(1);
     loop {
         let told = told.clone();
-        match outbox.mark(Mark { entries: entries.clone(), at, done }, move |done| told.send(done).unwrap()) {
+        match outbox.mark(Mark { entries: entries.to_vec(), at, done }, move |done| told.send(done).unwrap()) {
             Ok(()) => return outcome.recv().unwrap(),
             Err(MarkRefused::Busy) => std::thread::yield_now(),
             Err(MarkRefused::Gone) => panic!("the store is gone"),
@@ -62,10 +62,10 @@ fn what_waits_survives_a_restart_and_ends_once() {
     assert_eq!(reader.pending("nobody", 9).unwrap().total, 0);
     let outbox = writer.outbox();
     let all = ids(&reader, "a");
-    mark(&outbox, all[..2].to_vec(), T, Done::Delivered).unwrap();
+    mark(&outbox, &all[..2], T, Done::Delivered).unwrap();
     // Marked once more, and otherwise: the first word stands.
-    mark(&outbox, all[..2].to_vec(), T + Ms(5), Done::GivenUp).unwrap();
-    mark(&outbox, vec![all[2]], T + Ms(7), Done::Delivered).unwrap();
+    mark(&outbox, &all[..2], T + Ms(5), Done::GivenUp).unwrap();
+    mark(&outbox, &all[2..=2], T + Ms(7), Done::Delivered).unwrap();
     assert_eq!((ids(&reader, "a"), ids(&reader, "b").len()), (vec![], 1));
     assert_eq!(reader.taken_since("a", T).unwrap(), [T, T + Ms(7)], "two messages");
     assert_eq!(reader.taken_since("a", T + Ms(1)).unwrap(), [T + Ms(7)]);
@@ -84,16 +84,16 @@ fn the_log_forgets_after_three_months_and_never_what_waits() {
         writer.commit(batch(id, true, if id % 3 == 0 { &["away"] } else { &["a"] })).unwrap();
     }
     let outbox = writer.outbox();
-    mark(&outbox, ids(&reader, "a"), T, Done::Delivered).unwrap();
+    mark(&outbox, &ids(&reader, "a"), T, Done::Delivered).unwrap();
     let rows = || -> i64 {
         let db = rusqlite::Connection::open(dir.path().join("heyun.db")).unwrap();
         db.query_row("SELECT count(*) FROM outbox", [], |r| r.get(0)).unwrap()
     };
-    mark(&outbox, vec![], T + LOG_KEPT, Done::Delivered).unwrap();
+    mark(&outbox, &[], T + LOG_KEPT, Done::Delivered).unwrap();
     assert_eq!(rows(), 300, "not a moment too early");
     // A little with each mark, and what waits between the old ones does not stop it.
     for _ in 0..10 {
-        mark(&outbox, vec![], T + LOG_KEPT + Ms(1), Done::Delivered).unwrap();
+        mark(&outbox, &[], T + LOG_KEPT + Ms(1), Done::Delivered).unwrap();
     }
     assert_eq!((rows(), reader.pending("away", 1).unwrap().total), (100, 100));
     writer.close().unwrap();
