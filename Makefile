@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup run pages test check bench package fuzz clean-demo
+.PHONY: help setup run pages test check bench pictures package fuzz clean-demo
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -26,6 +26,9 @@ check: ## the fast part of it: format, lints, purity of the domain
 
 bench: ## the figures of docs/performance.md, measured here
 	@scripts/bench.sh
+
+pictures: ## the README's pictures, taken in a browser (docs/pictures)
+	@scripts/pictures.sh
 
 package: ## target/debian/heyun_*.deb
 	@scripts/package.sh

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Connections at once. Who comes while all are taken waits in the kernel's queue.
+/// Connections at once: every live stream holds one, and as many are left for questions. Who comes while all are taken waits in the kernel's queue.
 const CONNECTIONS: usize = 128;
 /// For the head of a request; also how long an idle connection is kept.
 const HEAD: Duration = Duration::from_secs(15);
