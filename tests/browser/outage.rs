@@ -12,9 +12,10 @@ fn new_readings_move_the_tile() {
     let before = browser.text("tile-flow-b15");
     let state = community.daemon.get("/api/v1/meters/b15-bulk");
     let register = state["register_litres"].as_f64().unwrap();
-    let now = jiff::Timestamp::now();
-    // 10 000 litres in the time since the last reading: no other flow looks like it.
-    let payload = format!(r#"{{"ts":"{now}","total_l":{}}}"#, register.round() + 10_000.0);
+    let last: jiff::Timestamp = state["last_reading_at"].as_str().unwrap().parse().unwrap();
+    // 100 litres in a minute: no flow that the tile could show already.
+    let at = last + jiff::SignedDuration::from_mins(1);
+    let payload = format!(r#"{{"ts":"{at}","total_l":{}}}"#, register.round() + 100.0);
     community.broker.publish(&["-q", "1", "-t", "meters/b15/state", "-m", &payload]);
     let quoted = serde_json::to_string(&before).unwrap();
     browser.until("the tile moves", &format!("document.querySelector('[data-testid=\"tile-flow-b15\"]').innerText !== {quoted}"));

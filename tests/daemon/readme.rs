@@ -17,10 +17,11 @@ fn commands(page: &str, program: &str) -> Vec<String> {
 fn the_readme_shows_what_it_says() {
     let published = commands("README.md", "mosquitto_pub ");
     let asked = commands("README.md", "curl ");
-    assert_eq!((published.len(), asked.len()), (2, 1));
+    assert_eq!((published.len(), asked.len()), (2, 2));
     assert_eq!(published, commands("README.zh-CN.md", "mosquitto_pub "), "both languages, the same commands");
     let url = |line: &str| line.split('\'').nth(1).unwrap().to_owned();
-    assert_eq!(url(&asked[0]), url(&commands("README.zh-CN.md", "curl ")[0]));
+    let urls = |lines: &[String]| lines.iter().map(|l| url(l)).collect::<Vec<_>>();
+    assert_eq!(urls(&asked), urls(&commands("README.zh-CN.md", "curl ")));
 
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::start();
@@ -38,4 +39,7 @@ fn the_readme_shows_what_it_says() {
     let (status, body) = request(d.http, "GET", &path, None);
     assert_eq!(status, 200, "{body}");
     assert!(body.contains(r#""litres":470,"litres_per_hour":1880"#), "{body}");
+    let (status, rows) = request(d.http, "GET", &url(&asked[1]).replace("http://127.0.0.1:8480", ""), None);
+    assert_eq!((status, rows.lines().count()), (200, 3), "a heading and two readings: {rows}");
+    assert!(rows.contains("338.774"), "{rows}");
 }
