@@ -40,7 +40,8 @@ tests() { cargo test --locked --no-fail-fast; }
 # They are run by `make fuzz`, which needs a nightly compiler; that they fit the code is seen here.
 fuzz_targets() { cargo check --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target/fuzz-check; }
 # The advisory database cannot be fetched from everywhere that this runs (deny.toml), so it is not asked here.
-supply_chain() { cargo deny --log-level warn --all-features --locked --offline check bans licenses sources; }
+# Packages for other platforms stand in the lock file too and have to be at hand.
+supply_chain() { cargo fetch --locked && cargo deny --log-level warn --all-features --locked --offline check bans licenses sources; }
 
 case ${1:-all} in
 fast)
