@@ -10,6 +10,7 @@
 mod account;
 mod buckets;
 mod intervals;
+mod leak;
 mod register;
 mod share;
 mod today;
@@ -18,6 +19,7 @@ mod walk;
 pub use account::{Account, Ignored, Interval, Kind, Taken, Why};
 pub use buckets::{Bucket, Scale, buckets};
 pub use intervals::{Intervals, Passed, intervals, passed};
+pub use leak::{SinceStart, since_start};
 pub use register::Register;
 pub use today::{Basis, Head, USUAL_DAYS, Water};
 

@@ -1,13 +1,14 @@
 //! The loop of one channel: what waits, what is sent of it now, what became of that.
 
 use super::client::Client;
-use super::facts::{self, Facts};
+use super::facts::Facts;
 use super::plan::{self, Step, Waiting, Window};
 use super::trouble::{Retry, Trouble};
 use super::{Form, GIVEN_UP_AFTER, Handles, Language, Settings, Status, webhook, wecom, words};
 use crate::domain::incident::{Event, Incident, NoticeKind, Urgency};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
+use crate::history;
 use crate::store::{Done, Mark, MarkRefused, Pending, PendingEntry, ReadError, Reader};
 use crate::texts::Text;
 use std::collections::HashMap;
@@ -194,9 +195,10 @@ impl Task {
             if let [one] = told.as_mut_slice() {
                 let (topology, snapshot) = (self.handles.topology.clone(), self.handles.snapshot.borrow().clone());
                 let (incident, now) = (one.facts.incident.clone(), clock());
-                let asked = self.ask(move |r| facts::passed(&incident, &topology, &snapshot, r, now)).await;
-                let Some(passed) = asked else { return Rest::Until(self.now() + ms(STORE_AGAIN)) };
-                one.facts.passed = passed;
+                let asked = self.ask(move |r| history::since_start(&incident, &topology, &snapshot, r, now)).await;
+                let Some(water) = asked else { return Rest::Until(self.now() + ms(STORE_AGAIN)) };
+                // Nothing passed yet: then there is nothing to say of it.
+                one.facts.passed = water.and_then(|w| w.volume).filter(|v| v.0 > 0);
             }
             let entries: Vec<i64> = told.iter().flat_map(|i| i.entries.iter().copied()).collect();
             let outcome = self.send(&told, listed).await;

@@ -6,11 +6,6 @@ use crate::domain::incident::{Incident, NoticeKind, Urgency};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Point, Topology};
 use crate::domain::units::{Millilitres, MillilitresPerHour};
-use crate::history::{self, Register, Span};
-use crate::store::{ReadError, Reader};
-
-/// A flow measured longer ago than this is not "now".
-const NOW: Ms = Ms::hours(2);
 
 /// An incident as it is when it is told, and what of it was not told yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +23,7 @@ pub struct Facts {
     pub place: Vec<String>,
     pub flow: Option<Flow>,
     /// What flowed through its first point since it began, until it was closed or now: what the page shows as well. None until it is asked
-    /// for ([`passed`]), and where nothing is known.
+    /// for, and where nothing is known.
     pub passed: Option<Millilitres>,
 }
 
@@ -61,8 +56,7 @@ impl Facts {
         let finding = incident.findings.iter().max_by_key(|f| (f.cleared.is_none(), f.finding.at)).map(|f| f.finding.clone())?;
         let state = topology.point_by_key(&finding.point).and_then(|p| snapshot.points.iter().find(|s| s.point == p));
         let leak = incident.cause == Cause::Leak;
-        let fresh = state.and_then(|s| s.last).is_some_and(|last| now - last.ts < NOW);
-        let flow_now = state.and_then(|s| s.flow).filter(|f| fresh && f.0 > 0).map(Flow::Now);
+        let flow_now = state.and_then(|s| s.flow_now(now)).filter(|f| f.0 > 0).map(Flow::Now);
         let flow = if leak { flow_now.or_else(|| mean_flow(&finding.kind).map(Flow::Mean)) } else { None };
         let place = place(&finding.point, topology);
         Some(Facts { event: newest.0, at: newest.1, kinds, incident, finding, place, flow, passed: None })
@@ -82,17 +76,6 @@ impl Facts {
         let runs = self.incident.cause == Cause::Leak && !matches!(self.kind(), NoticeKind::Accepted | NoticeKind::Closed);
         if runs { Urgency::Urgent } else { Urgency::Ordinary }
     }
-}
-
-/// What flowed since a leak began, by the stored readings.
-pub fn passed(i: &Incident, topology: &Topology, snapshot: &Snapshot, reader: &Reader, now: Ts) -> Result<Option<Millilitres>, ReadError> {
-    let first = i.points.first().filter(|_| i.cause == Cause::Leak);
-    let point = first.and_then(|key| topology.point_by_key(key));
-    let Some((point, register)) = point.and_then(|p| Some((p, Register::now(topology, snapshot, p)?))) else { return Ok(None) };
-    // The newest reading may be of this very moment, and a span ends before its end.
-    let to = i.closed.as_ref().map_or(now + Ms(1), |(at, ..)| *at);
-    let passed = history::passed(reader, topology, point, register, Span { from: i.start.earliest, to })?;
-    Ok(passed.until.map(|_| passed.volume).filter(|v| v.0 > 0))
 }
 
 fn place(point: &str, topology: &Topology) -> Vec<String> {

@@ -10,7 +10,7 @@ use crate::domain::engine::{Command, Snapshot};
 use crate::domain::finding::Cause;
 use crate::domain::incident::{Closer, Event, Incident, IncidentState};
 use crate::domain::topology::{PointIx, Topology};
-use crate::history::{self, Passed, Register, Span};
+use crate::history;
 use crate::texts::{self, Decimal, Stamp, Text};
 use axum::Json;
 use axum::extract::State;
@@ -95,7 +95,7 @@ pub struct IncidentFile {
 pub struct WaterReport {
     /// The earliest that it can have begun.
     since: Stamp,
-    /// Mean from then until the newest reading, or until it was closed.
+    /// Now: between the two newest readings. Null once it is closed, and where the newest is older than two hours.
     litres_per_minute: Option<Decimal>,
     tonnes: Option<Decimal>,
     /// Only where a price is configured.
@@ -191,27 +191,24 @@ pub async fn one(
     params.only(&[])?;
     // The events are the truth, however long ago the engine forgot the incident.
     let events = history(&store, &id).await?;
-    let incident = Incident::from_events(&events).ok_or(Error::UnknownIncident { id })?;
+    let incident = Arc::new(Incident::from_events(&events).ok_or(Error::UnknownIncident { id })?);
     let snapshot = snapshots.borrow().clone();
     let water = water(&incident, &topology, &snapshot, &store).await?;
     Ok(Json(file(&incident, &events, water, &topology)))
 }
 
-/// What flowed through its first point since it began.
-async fn water(i: &Incident, topology: &Arc<Topology>, snapshot: &Snapshot, store: &Store) -> Result<Option<WaterReport>, Error> {
-    let point = i.points.first().filter(|_| i.cause == Cause::Leak).and_then(|key| topology.point_by_key(key));
-    let Some((point, register)) = point.and_then(|p| Some((p, Register::now(topology, snapshot, p)?))) else { return Ok(None) };
-    let span = Span { from: i.start.earliest, to: i.closed.as_ref().map_or_else(clock::now, |(at, ..)| *at) };
-    let t = topology.clone();
-    let Passed { volume, until, .. } = store.ask(move |r| history::passed(r, &t, point, register, span)).await?;
-    // Where no interval lies in it, nothing is known yet.
-    let known = until.map(|until| (volume, (until - span.from).0));
-    let price = topology.point(point).price_milliyuan_per_tonne;
+/// What flows and flowed through its first point.
+async fn water(i: &Arc<Incident>, topology: &Arc<Topology>, snapshot: &Arc<Snapshot>, store: &Store) -> Result<Option<WaterReport>, Error> {
+    let now = clock::now();
+    let (incident, t, s) = (i.clone(), topology.clone(), snapshot.clone());
+    let Some(water) = store.ask(move |r| history::since_start(&incident, &t, &s, r, now)).await? else { return Ok(None) };
+    let state = snapshot.points.iter().find(|s| s.point == water.point).filter(|_| i.closed.is_none());
+    let price = topology.point(water.point).price_milliyuan_per_tonne;
     Ok(Some(WaterReport {
-        since: Stamp::new(span.from, &topology.tz),
-        litres_per_minute: known.map(|(volume, ms)| Decimal::litres_per_minute(volume.per(ms))),
-        tonnes: known.map(|(volume, _)| Decimal::tonnes(volume)),
-        yuan: known.zip(price).map(|((volume, _), price)| Decimal::yuan(volume, price)),
+        since: Stamp::new(water.since, &topology.tz),
+        litres_per_minute: state.and_then(|s| s.flow_now(now)).map(Decimal::litres_per_minute),
+        tonnes: water.volume.map(Decimal::tonnes),
+        yuan: water.volume.zip(price).map(|(volume, price)| Decimal::yuan(volume, price)),
     }))
 }
 

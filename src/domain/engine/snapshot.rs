@@ -6,7 +6,7 @@ use crate::domain::finding::Mark;
 use crate::domain::incident::Incident;
 use crate::domain::meter::StepCounts;
 use crate::domain::reading::{Counts, Reject, SourceId};
-use crate::domain::time::{Month, Ts};
+use crate::domain::time::{Month, Ms, Ts};
 use crate::domain::topology::{Column, PointIx};
 use crate::domain::units::{Millilitres, MillilitresPerHour};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,16 @@ pub struct PointState {
     pub steps: StepCounts,
     /// A silent-meter finding is open.
     pub silent: bool,
+}
+
+/// A flow measured longer ago than this is not "now".
+const NOW: Ms = Ms::hours(2);
+
+impl PointState {
+    /// The flow between the two newest readings, if the newest is of the last two hours.
+    pub fn flow_now(&self, now: Ts) -> Option<MillilitresPerHour> {
+        self.flow.filter(|_| self.last.is_some_and(|last| now - last.ts < NOW))
+    }
 }
 
 /// What is known of one source.
