@@ -21,12 +21,13 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
@@ -43,16 +44,26 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// After a question to the store failed.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Places for streams, and the word that all of them must end.
+/// Places for streams, the word that all of them must end, and what they all tell.
 #[derive(Clone)]
 pub struct Streams {
     places: Arc<Semaphore>,
     stop: Arc<watch::Sender<bool>>,
+    /// The newest snapshot in words. Held while one stream writes it; the others take what it wrote.
+    written: Arc<Mutex<Option<Arc<Written>>>>,
 }
 
 impl Streams {
     pub fn new(places: usize) -> Streams {
-        Streams { places: Arc::new(Semaphore::new(places)), stop: Arc::new(watch::channel(false).0) }
+        Streams { places: Arc::new(Semaphore::new(places)), stop: Arc::new(watch::channel(false).0), written: Arc::default() }
+    }
+
+    async fn written(&self, topology: &Topology, snapshot: &Arc<Snapshot>) -> Arc<Written> {
+        let mut last = self.written.lock().await;
+        match &*last {
+            Some(w) if std::ptr::eq(w.snapshot.as_ptr(), Arc::as_ptr(snapshot)) => w.clone(),
+            _ => last.insert(Arc::new(Written::of(topology, snapshot))).clone(),
+        }
     }
 
     /// Ends all streams, and every one that is still to come.
@@ -72,11 +83,12 @@ pub struct Hello {
     after: u64,
 }
 
-/// Some meters, as they are now. Every stream begins with all of them.
+/// Some meters, as they were at `at`, their ages too. Every stream begins with all of them.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChangedMeters {
     at: Stamp,
-    meters: Vec<MeterState>,
+    #[schema(value_type = Vec<MeterState>)]
+    meters: Vec<Arc<RawValue>>,
 }
 
 /// What changes, as it changes (Server-Sent Events)
@@ -106,8 +118,10 @@ pub async fn live(
     let place = streams.places.clone().try_acquire_owned().map_err(|_| Error::TooManyStreams)?;
     let (queue, messages) = mpsc::channel(QUEUE);
     let newest = snapshots.borrow().last_event;
+    let stop = streams.stop.subscribe();
     let stream = Stream {
         topology,
+        streams,
         snapshots,
         store,
         queue,
@@ -116,13 +130,39 @@ pub async fn live(
         told: vec![],
         _place: place,
     };
-    tokio::spawn(stream.run(streams.stop.subscribe()));
+    tokio::spawn(stream.run(stop));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
     Ok(Sse::new(ReceiverStream::new(messages)).keep_alive(keep_alive).into_response())
 }
 
+/// The meters of a snapshot, each written once, however many streams tell of it.
+struct Written {
+    /// Weak: only to be known again, for a snapshot that is held is memory.
+    snapshot: Weak<Snapshot>,
+    /// With the print of each, in the order of the snapshot.
+    meters: Vec<(u64, Arc<RawValue>)>,
+}
+
+impl Written {
+    fn of(topology: &Topology, snapshot: &Arc<Snapshot>) -> Written {
+        let open = open_by_point(snapshot);
+        let meter = |p: &PointState| {
+            let print = print(p, open.get(topology.point(p.point).key.as_str()).copied().unwrap_or_default());
+            match serde_json::value::to_raw_value(&meters::state(topology, snapshot, p, snapshot.at)) {
+                Ok(text) => Some((print, text.into())),
+                Err(error) => {
+                    tracing::error!(%error, "a meter cannot be written for live streams");
+                    None
+                }
+            }
+        };
+        Written { meters: snapshot.points.iter().filter_map(meter).collect(), snapshot: Arc::downgrade(snapshot) }
+    }
+}
+
 struct Stream {
     topology: Arc<Topology>,
+    streams: Streams,
     snapshots: Snapshots,
     store: Store,
     queue: mpsc::Sender<Result<Event, Infallible>>,
@@ -195,21 +235,20 @@ impl Stream {
         Ok(true)
     }
 
-    async fn meters(&mut self, snapshot: &Snapshot) -> Result<(), Ended> {
-        let topology = self.topology.clone();
-        let open = open_by_point(snapshot);
-        let now = clock::now();
-        let mut changed = vec![];
-        self.told.resize(snapshot.points.len(), 0);
-        for (p, told) in snapshot.points.iter().zip(&mut self.told) {
-            let print = print(p, open.get(topology.point(p.point).key.as_str()).copied().unwrap_or_default());
-            if std::mem::replace(told, print) != print {
-                changed.push(p);
-            }
-        }
+    async fn meters(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), Ended> {
+        let written = self.streams.written(&self.topology, snapshot).await;
+        self.told.resize(written.meters.len(), 0);
+        let news = written.meters.iter().zip(&mut self.told).filter(|((print, _), told)| print != *told);
+        let changed: Vec<Arc<RawValue>> = news
+            .map(|((print, text), told)| {
+                *told = *print;
+                text.clone()
+            })
+            .collect();
+        let at = Stamp::new(snapshot.at, &self.topology.tz);
+        drop(written);
         for some in changed.chunks(METERS) {
-            let meters = some.iter().map(|p| meters::state(&topology, snapshot, p, now)).collect();
-            self.send("meters", None, &ChangedMeters { at: Stamp::new(snapshot.at, &topology.tz), meters }).await?;
+            self.send("meters", None, &ChangedMeters { at, meters: some.to_vec() }).await?;
         }
         Ok(())
     }
