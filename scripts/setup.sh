@@ -25,12 +25,21 @@ packages=()
 need() { if ! have "$1"; then packages+=("$2"); fi; }
 
 need cc gcc
+# Recommended by gcc, not required: without it nothing can be linked.
+if ! have cc || ! cc -x c -o /dev/null - <<<'int main(void) { return 0; }' 2>/dev/null; then packages+=(libc6-dev); fi
 need make make
+# Says who holds a port that is taken.
+need ss iproute2
 need mosquitto mosquitto
 need setpriv util-linux
 # The README's first message is sent by hand, and looked at.
 need mosquitto_pub mosquitto-clients
 need curl curl
+if [ "$what" = test ] || [ "$what" = all ]; then
+    # The guides' own examples are run; the program kill, not the shell's own, comes with pgrep.
+    need python3 python3
+    need pgrep procps
+fi
 # The pages are built with them; without dashboards/office nobody asks for them.
 if [ -f dashboards/office/package.json ]; then
     need node nodejs
