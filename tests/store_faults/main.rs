@@ -1,0 +1,143 @@
+//! The store on a disk that fails or loses its power at any moment. What the disk does then, and what not, is told by the crate faulty-disk.
+//!
+//! The same story each time: a file is begun, or one of an earlier version migrated; batches are committed and notices marked; in the middle
+//! the store is closed and opened again. A run without faults counts what is asked of the disk; then the story is run again for each of these
+//! deeds, with a fault there. Whatever happens, on a sound disk everything that was acknowledged must be there afterwards, once.
+//!
+//! `HEYUN_MATRIX=all` tries every fault at every deed (20 000 cases: use `--release`); otherwise the long story gets one fault at each deed
+//! that is not a mere write, and at some of the writes.
+#![cfg(feature = "daemon")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "small numbers of the test's own")]
+
+mod older;
+mod run;
+mod script;
+
+use faulty_disk::{Deed, Disk, Failure, Fate, Fault};
+use run::{Story, play, verify};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What may go wrong at a deed, and what is left of the unsynced when the power goes, then or at the end.
+const FAULTS: [(Fault, Fate); 8] = [
+    (Fault::Cut, Fate::Torn(0)),
+    (Fault::Fail { failure: Failure::Io, lasting: false }, Fate::Lost),
+    (Fault::Cut, Fate::Torn(1)),
+    (Fault::Fail { failure: Failure::Full, lasting: true }, Fate::Torn(2)),
+    (Fault::Cut, Fate::Lost),
+    (Fault::Fail { failure: Failure::Io, lasting: true }, Fate::Torn(3)),
+    (Fault::Cut, Fate::Kept),
+    (Fault::Fail { failure: Failure::Full, lasting: false }, Fate::Kept),
+];
+
+/// Of the writes, one in so many is tried in the usual run.
+const WRITES: usize = 16;
+
+/// As many batches are in the file of an earlier version.
+const OLDER_BATCHES: usize = 3;
+
+/// In a story of fewer deeds every fault is tried at every deed.
+const FEW: usize = 200;
+
+struct Case {
+    at: u64,
+    fault: Fault,
+    fate: Fate,
+}
+
+/// The cases of a story whose faultless run did this.
+fn cases(deeds: &[Deed]) -> Vec<Case> {
+    let all = deeds.len() < FEW || std::env::var("HEYUN_MATRIX").is_ok_and(|v| v == "all");
+    let mut out = vec![];
+    for (i, deed) in deeds.iter().enumerate() {
+        let one = i.wrapping_mul(0x9E37_79B9) >> 7;
+        for (n, (fault, fate)) in FAULTS.into_iter().enumerate() {
+            let chosen = n == one % FAULTS.len() && (*deed != Deed::Write || one / FAULTS.len() % WRITES == 0);
+            if all || chosen {
+                let fate = if let Fate::Torn(seed) = fate { Fate::Torn(seed << 32 | i as u64) } else { fate };
+                out.push(Case { at: i as u64 + 1, fault, fate });
+            }
+        }
+    }
+    out
+}
+
+/// Runs the story once for each case, and once without.
+fn matrix(name: &str, story: &Story<'_>) {
+    let dir = tempfile::tempdir().unwrap();
+    begin(story, dir.path());
+    let disk = Disk::at(dir.path());
+    let done = play(story, dir.path(), &disk);
+    assert_eq!((done.acknowledged, disk.struck()), (story.batches.len() as u64, 0));
+    let deeds = disk.deeds();
+    disk.power_on(Fate::Lost);
+    verify(story, dir.path(), &done);
+    let mut kinds: BTreeMap<Deed, usize> = BTreeMap::new();
+    deeds.iter().for_each(|d| *kinds.entry(*d).or_default() += 1);
+
+    let cases = cases(&deeds);
+    let (next, struck) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let shown =
+                        format!("{name}: {:?} at deed {} ({:?}), then {:?}", case.fault, case.at, deeds[case.at as usize - 1], case.fate);
+                    let told = Told(&shown);
+                    struck.fetch_add(usize::from(try_one(story, case)), Ordering::Relaxed);
+                    std::mem::forget(told);
+                }
+            });
+        }
+    });
+    let struck = struck.into_inner();
+    // Past the harness, which hides what a passing test prints: a matrix of nothing would pass, too.
+    let line = format!("{name}: {} deeds {kinds:?}; {} cases tried, the fault struck in {struck}\n", deeds.len(), cases.len());
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    assert!(cases.len() > 50 && struck == cases.len());
+}
+
+/// Names the case when the thread panics.
+struct Told<'a>(&'a str);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        drop(std::io::stderr().write_all(format!("FAILED {}\n", self.0).as_bytes()));
+    }
+}
+
+/// True if the fault struck.
+fn try_one(story: &Story<'_>, case: &Case) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    begin(story, dir.path());
+    let disk = Disk::at(dir.path());
+    disk.strike(case.at, case.fault);
+    let done = play(story, dir.path(), &disk);
+    let struck = disk.struck() > 0;
+    disk.power_on(case.fate);
+    verify(story, dir.path(), &done);
+    struck
+}
+
+#[test]
+fn a_new_file_survives_a_fault_at_any_deed() {
+    let batches = script::batches();
+    matrix("new file", &Story { older: None, reopen_after: Some(28), batches: &batches });
+}
+
+#[test]
+fn a_migration_survives_a_fault_at_any_deed() {
+    let batches = script::batches();
+    for version in 1..=older::VERSIONS.len() {
+        matrix(&format!("from version {version}"), &Story { older: Some(version), reopen_after: None, batches: &batches[..5] });
+    }
+}
+
+fn begin(story: &Story<'_>, dir: &Path) {
+    if let Some(version) = story.older {
+        older::make(&dir.join("heyun.db"), version, &story.batches[..OLDER_BATCHES]);
+    }
+}
