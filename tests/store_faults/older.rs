@@ -4,7 +4,6 @@ use heyun::domain::engine::IdentityKind;
 use heyun::domain::units::Quantity;
 use heyun::store::Batch;
 use rusqlite::Connection;
-use std::path::Path;
 use std::sync::Arc;
 
 /// What made each version of the schema out of the one before it.
@@ -12,8 +11,10 @@ pub const VERSIONS: [&str; 3] =
     [include_str!("../data/store/version-1.sql"), include_str!("../data/store/version-2.sql"), include_str!("../data/store/version-3.sql")];
 
 /// A file of that version with some batches in it. They have neither late rows, events nor checkpoints.
-pub fn make(path: &Path, version: usize, batches: &[Arc<Batch>]) {
-    let conn = Connection::open(path).unwrap();
+pub fn file(version: usize, batches: &[Arc<Batch>]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("h.db");
+    let conn = Connection::open(&path).unwrap();
     conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
         .unwrap();
     for sql in &VERSIONS[..version] {
@@ -42,4 +43,7 @@ pub fn make(path: &Path, version: usize, batches: &[Arc<Batch>]) {
         let commit = (b.id as i64, b.received.0, b.rows.len() as i64, first, last, total);
         conn.execute("INSERT INTO commits VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)", commit).unwrap();
     }
+    // Its log goes into it.
+    conn.close().unwrap();
+    std::fs::read(path).unwrap()
 }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 pub struct Story<'a> {
-    /// The file is begun by a version that made this version of the schema, with the first batches.
-    pub older: Option<usize>,
+    /// The file as an earlier version left it, with the first batches.
+    pub older: Option<Vec<u8>>,
     /// Closed and opened again after this batch.
     pub reopen_after: Option<u64>,
     pub batches: &'a [Arc<Batch>],
