@@ -35,8 +35,8 @@ shell_syntax() {
 }
 # Without the feature `daemon` nothing that touches the world is even a dependency: the pure part must still stand.
 pure_library() { cargo check --locked --lib --no-default-features; }
-lints() { cargo clippy --locked --all-targets -- -D warnings; }
-tests() { cargo test --locked --no-fail-fast; }
+lints() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
+tests() { cargo test --locked --workspace --no-fail-fast; }
 # They are run by `make fuzz`, which needs a nightly compiler; that they fit the code is seen here.
 fuzz_targets() { cargo check --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target/fuzz-check; }
 # The advisory database cannot be fetched from everywhere that this runs (deny.toml), so it is not asked here.
@@ -45,7 +45,7 @@ supply_chain() { cargo fetch --locked && cargo deny --log-level warn --all-featu
 
 case ${1:-all} in
 fast)
-    step "format" cargo fmt --check
+    step "format" cargo fmt --all --check
     step "lints" lints
     step "pure library stands alone" pure_library
     step "purity gate fires" scripts/purity-selftest.sh
@@ -53,7 +53,7 @@ fast)
 all)
     # Without its tools every step below would fail for the same reason, said ten times.
     scripts/setup.sh test || exit 1
-    step "format" cargo fmt --check
+    step "format" cargo fmt --all --check
     step "shell syntax" shell_syntax
     # Before whatever compiles: the binary, and so the tests in a browser, take the pages from dist/.
     step "pages" scripts/pages.sh check

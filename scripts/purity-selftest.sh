@@ -9,6 +9,8 @@ copy=target/purity
 rm -rf "$copy"
 mkdir -p "$copy"
 cp -r Cargo.toml Cargo.lock clippy.toml src "$copy"
+# The lock file knows the other member of the workspace too.
+mkdir "$copy/tests" && cp -r tests/faulty-disk "$copy/tests"
 # Targets that are not copied.
 sed -i '/^\[\[bench\]\]/,/^$/d; /^\[\[test\]\]/,/^$/d' "$copy/Cargo.toml"
 
