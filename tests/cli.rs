@@ -121,7 +121,34 @@ fn machines_get_json() {
 }
 
 #[test]
-fn store_stats_needs_a_database() {
+fn store_stats_tells_what_is_there_and_how_large_it_is() {
     let (code, _, err) = said(&["store", "stats", "--config", "no/such.toml"]);
     assert_eq!(code, 66, "{err}");
+    assert_eq!(said(&["store", "stats"]).0, 64, "a database has to be named");
+    assert_eq!(said(&["store", "stats", "--config", "a", "--store", "b"]).0, 64, "one database");
+
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("heyun.db");
+    let (code, _, err) = said(&["store", "stats", "--store", db.to_str().unwrap()]);
+    assert_eq!(code, 66, "{err}");
+    let (writer, _) = heyun::store::open(&heyun::store::Settings { path: db.clone() }).unwrap();
+    let rows = (0..500).map(|i| heyun::domain::reading::Row {
+        ts: heyun::domain::time::Ts(1_795_489_445_000 + i * 900_000),
+        source: heyun::domain::reading::SourceId(0),
+        values: heyun::domain::reading::Values::single(i),
+        flags: heyun::domain::reading::Flags::NONE,
+    });
+    let batch =
+        heyun::store::Batch { id: 1, received: heyun::domain::time::Ts(1_795_939_445_000), rows: rows.collect(), ..Default::default() };
+    writer.commit(std::sync::Arc::new(batch)).unwrap();
+    let (code, out, err) = said(&["store", "stats", "--store", db.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    for line in ["readings  500 in 1 batches", "span      2026-11-24T03:04:05Z to 2026-11-29T07:49:05Z", "per day   96 readings"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let (_, out, _) = said(&["store", "stats", "--format", "json", "--store", db.to_str().unwrap()]);
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&told["readings"], &told["per_day"]["of_days"]), (&500.into(), &5.into()), "{told}");
+    let commits = told["tables"].as_array().unwrap().iter().find(|t| t["name"] == "commits").unwrap();
+    assert_eq!(commits["rows"], 1, "{told}");
 }

@@ -52,7 +52,7 @@ pub enum Command {
     /// The ways to tell people.
     #[command(subcommand)]
     Channels(ChannelsCommand),
-    /// Look into the database.
+    /// Look into the database, copy it, put a copy back.
     #[command(subcommand)]
     Store(StoreCommand),
 }
@@ -206,8 +206,39 @@ pub struct ChannelsTest {
     pub channel: Option<String>,
 }
 
+/// The database that is meant: the one that a config names, or a file.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Database {
+    /// The config (TOML): the database that it names.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The database file itself; no config is read.
+    #[arg(long, value_name = "DB")]
+    pub store: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
-    /// Size and span of the database. Works beside a running daemon.
-    Stats(ConfigFile),
+    /// What the database holds and how large it is. Works beside a running daemon.
+    ///
+    /// Readings, their span, bytes of every table, what a day adds, the size of the log. Reads the whole file once to tell the bytes.
+    Stats(StoreStats),
+}
+
+#[derive(Debug, Args)]
+pub struct StoreStats {
+    #[command(flatten)]
+    pub database: Database,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub format: StatsFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// For people.
+    Table,
+    /// One JSON object, for machines.
+    Json,
 }

@@ -77,6 +77,10 @@ pub enum Error {
     Exists(PathBuf),
     #[error("cannot write {}", path.display())]
     Out { path: PathBuf, source: std::io::Error },
+    #[error("no database: --config FILE or --store DB would be right")]
+    NoDatabase,
+    #[error("the answer could not be written as JSON: {0}")]
+    Json(serde_json::Error),
     #[error("cannot write to stdout")]
     Stdout { source: std::io::Error },
 }
@@ -111,7 +115,8 @@ impl Error {
             Error::Daemon(e) => daemon(e),
             Error::StoreOpen(e) => store_open(e),
             Error::StoreRead(e) => store_read(e),
-            Error::Time { .. } | Error::Span { .. } | Error::Unknown(..) => Exit::Usage,
+            Error::Time { .. } | Error::Span { .. } | Error::Unknown(..) | Error::NoDatabase => Exit::Usage,
+            Error::Json(_) => Exit::Internal,
             Error::Exists(_) => Exit::CannotCreate,
             Error::Stdout { source } if source.kind() == ErrorKind::BrokenPipe => Exit::Pipe,
             Error::Out { source, .. } | Error::Stdout { source } => output(source.kind()),

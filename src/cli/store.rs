@@ -1,20 +1,24 @@
-//! `heyun store`.
+//! `heyun store`: which database is meant, and a file for each command.
 
-use super::{Error, answer};
+mod stats;
+
+use super::Error;
+use super::args::{Database, StoreCommand};
 use crate::config;
-use crate::store::{self, Stats};
-use std::path::Path;
+use crate::store::Settings;
 
-pub fn stats(path: &Path) -> Result<(), Error> {
-    let config = config::load(path).map_err(|e| Error::config(path, e))?;
-    let reader = store::open_reader(&store::Settings { path: config.store.path.clone() })?;
-    let Stats { file_bytes, wal_bytes, rows, batches, events, first, last } = reader.stats()?;
-    answer(&format!("file      {}", config.store.path.display()));
-    answer(&format!("bytes     {file_bytes} and {wal_bytes} in the log beside it"));
-    answer(&format!("readings  {rows} in {batches} batches"));
-    answer(&format!("events    {events}"));
-    if let (Some(first), Some(last)) = (first, last) {
-        answer(&format!("span      {first} to {last}"));
+pub fn run(command: &StoreCommand) -> Result<(), Error> {
+    match command {
+        StoreCommand::Stats(s) => stats::run(s),
     }
-    Ok(())
+}
+
+/// The grammar sees to it that one of the two is there.
+fn settings(database: &Database) -> Result<Settings, Error> {
+    let path = match (&database.store, &database.config) {
+        (Some(path), _) => path.clone(),
+        (None, Some(config)) => config::load(config).map_err(|e| Error::config(config, e))?.store.path,
+        (None, None) => return Err(Error::NoDatabase),
+    };
+    Ok(Settings { path })
 }

@@ -21,6 +21,7 @@ mod outbox;
 mod query;
 mod reader;
 mod schema;
+mod size;
 mod writer;
 
 pub use batch::{Batch, Checkpoint, Committed, EventRecord};
@@ -31,6 +32,7 @@ pub use outbox::{Done, LOG_KEPT, Mark, MarkRefused, Outbox, OutboxEntry, Pending
 pub use query::{Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 pub use reader::{READER_CONNECTIONS, Reader};
 pub use schema::{APPLICATION_ID, VERSION};
+pub use size::{Growth, TableSize};
 pub use writer::{QUEUE, Writer};
 
 use std::path::PathBuf;
