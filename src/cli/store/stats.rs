@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::path::Path;
 
 pub fn run(args: &StoreStats) -> Result<(), Error> {
-    let settings = settings(&args.database)?;
+    let settings = settings(args.database.store.as_ref(), args.database.config.as_ref())?;
     let reader = store::open_reader(&settings)?;
     let (stats, tables, growth) = (reader.stats()?, reader.table_sizes()?, reader.growth()?);
     match args.format {
