@@ -8,7 +8,7 @@ use std::path::PathBuf;
 ///
 /// Logs go to stderr; HEYUN_LOG says which (`warn`, `info`, `heyun::ingest=debug`; default `info`).
 ///
-/// Exit codes: 0 done, 64 wrong usage, 65 wrong data, 66 no such input, 70 a bug or a part that died, 73 the output file stands already, 74 input or output failed, 77 no permission, 78 wrong config, 141 the reader of stdout went away.
+/// Exit codes: 0 done, 1 `store check` found something, 64 wrong usage, 65 wrong data, 66 no such input, 70 a bug or a part that died, 73 the output file stands already, 74 input or output failed, 77 no permission, 78 wrong config, 141 the reader of stdout went away.
 #[derive(Debug, Parser)]
 #[command(name = "heyun", version, subcommand_required = true, arg_required_else_help = false)]
 pub struct Cli {
@@ -220,6 +220,10 @@ pub struct Database {
 
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
+    /// Whether the database holds what it says: every page, every index, each table against the others.
+    ///
+    /// Works beside a running daemon and without one, and changes nothing. Each finding is told in words: what is damaged, which meters from when to when, and what is still whole. Exit code 1 where there is one. With --repair a new file is made of what can be read. Guide: docs/guide/repair.md.
+    Check(StoreCheck),
     /// Copy the database into a file, verified. Works beside a running daemon and without one.
     ///
     /// One consistent state, however much is stored meanwhile. FILE stands under its name when it is whole, on the disk and read again from end to end (FILE.part until then), with FILE.sha256 beside it. Also of a database of an older version, before an upgrade. Guide: docs/guide/backup.md.
@@ -232,6 +236,40 @@ pub enum StoreCommand {
     ///
     /// Readings, their span, bytes of every table, what a day adds, the size of the log. Reads the whole file once to tell the bytes.
     Stats(StoreStats),
+}
+
+#[derive(Debug, Args)]
+pub struct StoreCheck {
+    #[command(flatten)]
+    pub database: Database,
+    /// Do not hold the indexes against their tables: about half the time.
+    #[arg(long, conflicts_with = "repair")]
+    pub quick: bool,
+    /// Make a new file of what can be read, put it in the place of the damaged one, and say what is lost. The daemon must be stopped; the damaged file is kept as DB.damaged-TIME.
+    #[arg(long)]
+    pub repair: bool,
+    /// Language of the findings.
+    #[arg(long, value_enum, default_value = "zh", value_name = "LANG")]
+    pub lang: CheckLang,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub format: CheckFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckLang {
+    /// 中文
+    Zh,
+    /// English.
+    En,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people.
+    Text,
+    /// One JSON object with codes and both languages, for machines.
+    Json,
 }
 
 #[derive(Debug, Args)]

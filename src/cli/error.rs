@@ -1,7 +1,7 @@
 //! The one table from what went wrong to the exit code and to what the user sees.
 
 use crate::config::{self, LoadError, Problem};
-use crate::store::{BackupError, OpenError, ReadError};
+use crate::store::{BackupError, CheckError, OpenError, ReadError, RepairError};
 use crate::{daemon, export, replay, sim};
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -11,6 +11,8 @@ use std::process::ExitCode;
 /// sysexits.h: scripts and systemd tell by it whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
+    /// What was looked for was found: `store check` is not content.
+    Found = 1,
     /// EX_USAGE: the command line is wrong.
     Usage = 64,
     /// EX_DATAERR: the input is wrong.
@@ -69,6 +71,12 @@ pub enum Error {
     StoreRead(#[from] ReadError),
     #[error(transparent)]
     Backup(#[from] BackupError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error(transparent)]
+    Repair(#[from] RepairError),
+    #[error("{0} finding(s)")]
+    Found(usize),
     #[error("--{option} {value:?} is not a time; right would be {right}")]
     Time { option: &'static str, value: String, right: &'static str },
     #[error("--from {from} is not before --to {to}; the end is left out: one day is --from 2026-11-24 --to 2026-11-25")]
@@ -120,6 +128,15 @@ impl Error {
             Error::Backup(e) => backup(e),
             Error::Time { .. } | Error::Span { .. } | Error::Unknown(..) | Error::NoDatabase => Exit::Usage,
             Error::Json(_) => Exit::Internal,
+            Error::Check(e) => check(e),
+            Error::Repair(e) => match e {
+                RepairError::Open(e) => store_open(e),
+                RepairError::Check(e) => check(e),
+                RepairError::Older { .. } | RepairError::Schema { .. } => Exit::Data,
+                RepairError::File { source, .. } => output(source.kind()),
+                RepairError::Sqlite { .. } => Exit::Io,
+            },
+            Error::Found(_) => Exit::Found,
             Error::Exists(_) => Exit::CannotCreate,
             Error::Stdout { source } if source.kind() == ErrorKind::BrokenPipe => Exit::Pipe,
             Error::Out { source, .. } | Error::Stdout { source } => output(source.kind()),
@@ -214,6 +231,13 @@ fn backup(e: &BackupError) -> Exit {
         | BackupError::Sqlite { .. }
         | BackupError::BeingRead { .. }
         | BackupError::Stopped => Exit::Io,
+    }
+}
+
+fn check(e: &CheckError) -> Exit {
+    match e {
+        CheckError::Open(e) => store_open(e),
+        CheckError::Read(e) => store_read(e),
     }
 }
 

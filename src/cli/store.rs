@@ -1,6 +1,8 @@
 //! `heyun store`: which database is meant, and a file for each command.
 
 mod backup;
+mod check;
+mod findings;
 mod restore;
 mod stats;
 
@@ -14,6 +16,7 @@ use std::path::PathBuf;
 
 pub fn run(command: &StoreCommand) -> Result<(), Error> {
     match command {
+        StoreCommand::Check(c) => check::run(c),
         StoreCommand::Backup(b) => backup::run(b),
         StoreCommand::Restore(r) => restore::run(r),
         StoreCommand::Stats(s) => stats::run(s),

@@ -11,6 +11,7 @@
 
 mod backup;
 mod batch;
+mod check;
 mod commit;
 mod connection;
 mod contents;
@@ -23,13 +24,16 @@ mod outbox;
 mod part;
 mod query;
 mod reader;
+mod repair;
 mod restore;
+mod salvage;
 mod schema;
 mod size;
 mod writer;
 
 pub use backup::{BackupError, Copy, Step, backup};
 pub use batch::{Batch, Checkpoint, Committed, EventRecord};
+pub use check::{CheckError, CheckStep, Depth, Finding, Lost, Report, Silence, Whole, check};
 pub use contents::Contents;
 pub use days::{ClosedDay, DayColumn, DayOf};
 pub use error::{CommitError, CommitErrorKind, OpenError, ReadError};
@@ -37,6 +41,7 @@ pub use fold::FoldItem;
 pub use outbox::{Done, LOG_KEPT, Mark, MarkRefused, Outbox, OutboxEntry, Pending, PendingEntry};
 pub use query::{Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 pub use reader::{READER_CONNECTIONS, Reader};
+pub use repair::{Repair, RepairError, Repaired, repair};
 pub use restore::{Kept, Newer, Restored, restore};
 pub use schema::{APPLICATION_ID, VERSION};
 pub use size::{Growth, TableSize};

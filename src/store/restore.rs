@@ -11,6 +11,7 @@ use crate::domain::time::Ts;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use std::fs::{self, Metadata};
+use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ pub fn restore(from: &Path, to: &Settings, now: Ts, tell: &mut dyn FnMut(Step) -
         Some(_) => Some(closed(&path, &copy.read().map_err(|source| BackupError::sqlite(&from, source))?)?),
         None => None,
     };
-    let aside = keep(&path, now)?;
+    let aside = keep(&path, "before-restore", now).map_err(|source| BackupError::Write { path: path.clone(), source })?;
     let kept = newer.map(|newer| Kept { path: aside, newer });
     copy.name()?;
     give(&path, &owner, present.map(|m| m.permissions().mode()));
@@ -134,28 +135,27 @@ fn commit(conn: &Connection, batch: u64) -> rusqlite::Result<Option<Head>> {
 
 /// Gives the present database, where there is one, its other name, which is returned. By a second name first, so that at no instant there is
 /// no database: a daemon that started then would begin an empty one.
-fn keep(path: &Path, now: Ts) -> Result<PathBuf, BackupError> {
+pub(super) fn keep(path: &Path, as_what: &str, now: Ts) -> io::Result<PathBuf> {
     let stamp = Timestamp::from_millisecond(now.0).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
-    let name = |n: u32| beside(path, &if n == 1 { format!(".before-restore-{stamp}") } else { format!(".before-restore-{stamp}-{n}") });
+    let name = |n: u32| beside(path, &if n == 1 { format!(".{as_what}-{stamp}") } else { format!(".{as_what}-{stamp}-{n}") });
     let kept = (1..).map(name).find(|kept| !kept.exists()).unwrap_or_else(|| name(0));
-    let write = |source| BackupError::Write { path: kept.clone(), source };
     if path.exists() {
         // File systems without a second name for a file have to do with the gap.
-        fs::hard_link(path, &kept).or_else(|_| fs::rename(path, &kept)).map_err(write)?;
+        fs::hard_link(path, &kept).or_else(|_| fs::rename(path, &kept))?;
     }
     // Of a file that is gone or could not be opened. They would be taken for the copy's.
     for suffix in ["-wal", "-shm", "-journal"] {
         let log = beside(path, suffix);
         if log.exists() {
-            fs::rename(&log, beside(&kept, suffix)).map_err(write)?;
+            fs::rename(&log, beside(&kept, suffix))?;
         }
     }
-    part::sync_folder(path).map_err(write)?;
+    part::sync_folder(path)?;
     Ok(kept)
 }
 
 /// To whom the database belonged: the daemon could not write what root restores.
-fn give(path: &Path, owner: &Metadata, mode: Option<u32>) {
+pub(super) fn give(path: &Path, owner: &Metadata, mode: Option<u32>) {
     let differs = |m: &Metadata| (m.uid(), m.gid()) != (owner.uid(), owner.gid());
     let given = fs::metadata(path).and_then(|m| if differs(&m) { chown(path, Some(owner.uid()), Some(owner.gid())) } else { Ok(()) });
     let mode = mode.map_or(Ok(()), |mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)));

@@ -1,0 +1,408 @@
+//! A new file out of what a damaged one still holds.
+//!
+//! Every table is read around its damage ([`salvage`]) into a file of the present schema; what the tables say of each other is then made
+//! true again where rows are gone, and what is gone is noted in the file itself. The damaged file is never written to.
+
+use super::check::{CheckError, CheckStep, Depth, Lost, Report, check};
+use super::error::OpenError;
+use super::lock::Lock;
+use super::part::{beside, folder, sync_folder};
+use super::query::{count, integer};
+use super::restore::{give, keep};
+use super::salvage::{self, Gap, Table};
+use super::{Settings, connection, schema};
+use crate::domain::time::Ts;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ToSql};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Page sizes that files of this program have; the first page, where it is lost, does not tell.
+const PAGE_SIZES: [u32; 2] = [4096, 1024];
+
+/// What SQLite may find wrong before it stops looking whether a first page fits.
+const FAULTS: u32 = 10_000;
+
+/// What became of a damaged file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// The damaged file as it was, beside the new one.
+    pub damaged: PathBuf,
+    /// What was found in it.
+    pub before: Report,
+    /// What could not be brought back.
+    pub lost: Vec<Lost>,
+    /// The first page was made anew.
+    pub first_page: bool,
+    /// Rows that could be read and are not of this program's making.
+    pub garbled: u64,
+    /// What is found in the new file.
+    pub after: Report,
+}
+
+/// How a repair ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing was found, so nothing was done.
+    Needless(Report),
+    Done(Box<Repaired>),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error("{}: schema version {found}: start `heyun run` once, it migrates the file, or repair it with the heyun that wrote it", .path.display())]
+    Older { path: PathBuf, found: i64 },
+    #[error("{}: the list of its tables is damaged and cannot be made anew: restore a backup (`heyun store restore`)", .path.display())]
+    Schema { path: PathBuf },
+    #[error("{}: {source}", .path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", .path.display())]
+    Sqlite { path: PathBuf, source: rusqlite::Error },
+}
+
+/// Makes a new file of what can be read and puts it in the place of the damaged one, which is kept as `DB.damaged-<now>`. Until then nothing
+/// is changed. Refuses while a daemon runs, and a file of another schema.
+pub fn repair(settings: &Settings, now: Ts, tell: &mut dyn FnMut(CheckStep<'_>)) -> Result<Repair, RepairError> {
+    let path = connection::resolve(&settings.path)?;
+    if !path.exists() {
+        return Err(OpenError::Missing { path }.into());
+    }
+    let _lock = Lock::take(&path)?;
+    let before = check(settings, Depth::Full, tell)?;
+    if before.findings.is_empty() {
+        return Ok(Repair::Needless(before));
+    }
+    if let Some(found) = before.schema.filter(|v| *v < schema::VERSION) {
+        return Err(RepairError::Older { path, found });
+    }
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RepairError::File { path, source }
+    };
+    let owner = fs::metadata(&path).map_err(file(&path))?;
+    let new = Scratch::new(beside(&path, ".repair"));
+    let mut target = begin(&new.0)?;
+    let e = |source| RepairError::Sqlite { path: new.0.clone(), source };
+    let tables = salvage::tables(&target).map_err(e)?;
+
+    let work = Scratch::new(beside(&path, ".repair-source"));
+    let (source, first_page) = readable(&path, &work.0, &tables)?;
+    let mut moved = Moved::default();
+    let tx = target.transaction().map_err(e)?;
+    for table in &tables {
+        moved.table(&source, &tx, table, tell).map_err(e)?;
+    }
+    drop(source);
+    made_true(&tx, &moved, now).map_err(e)?;
+    tx.commit().map_err(e)?;
+    target.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(e)?;
+    target.close().map_err(|(_, source)| e(source))?;
+    File::open(&new.0).and_then(|f| f.sync_all()).map_err(file(&new.0))?;
+
+    let mut after = check(&Settings { path: new.0.clone() }, Depth::Full, tell)?;
+    after.file.clone_from(&path);
+    let lost = lost(&before, &moved);
+    let damaged = keep(&path, "damaged", now).map_err(file(&path))?;
+    new.remove_beside();
+    fs::rename(&new.0, &path).and_then(|()| sync_folder(&path)).map_err(file(&path))?;
+    give(&path, &owner, Some(std::os::unix::fs::PermissionsExt::mode(&owner.permissions())));
+    Ok(Repair::Done(Box::new(Repaired { damaged, before, lost, first_page, garbled: moved.garbled, after })))
+}
+
+/// A file that is gone when this is dropped, unless it was renamed.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(path: PathBuf) -> Scratch {
+        let scratch = Scratch(path);
+        scratch.remove();
+        scratch
+    }
+
+    fn remove(&self) {
+        self.remove_beside();
+        gone(&self.0);
+    }
+
+    fn remove_beside(&self) {
+        ["-wal", "-shm", "-journal", ".lock"].iter().for_each(|suffix| gone(&beside(&self.0, suffix)));
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn gone(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, file = %path.display(), "what was begun could not be removed");
+        }
+        _ => {}
+    }
+}
+
+/// An empty file of the present schema, to be filled at once and made durable at the end.
+fn begin(path: &Path) -> Result<Connection, RepairError> {
+    let mut conn = connection::to_write(path)?;
+    schema::prepare(&mut conn, path)?;
+    conn.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))
+        .and_then(|()| conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;"))
+        .map_err(|source| RepairError::Sqlite { path: path.to_owned(), source })?;
+    Ok(conn)
+}
+
+/// A connection to the damaged file that knows its tables; where the first page does not tell of them, to a copy with another first page.
+fn readable(path: &Path, work: &Path, tables: &[Table]) -> Result<(Connection, bool), RepairError> {
+    if let Ok(conn) = connection::to_read(path)
+        && knows(&conn, tables)
+    {
+        return Ok((conn, false));
+    }
+    let file = |source| RepairError::File { path: work.to_owned(), source };
+    for page_size in PAGE_SIZES {
+        fs::copy(path, work).map_err(file)?;
+        let pages = schema_pages(folder(path), page_size).map_err(|source| RepairError::Sqlite { path: work.to_owned(), source })?;
+        let copy = fs::OpenOptions::new().write(true).open(work).map_err(file)?;
+        for (at, page) in pages {
+            copy.write_all_at(&page, at).map_err(file)?;
+        }
+        let log = beside(path, "-wal");
+        if log.exists() {
+            fs::copy(&log, beside(work, "-wal")).map_err(file)?;
+        }
+        if let Ok(conn) = connection::to_read(work)
+            && knows(&conn, tables)
+            && fits(&conn)
+        {
+            return Ok((conn, true));
+        }
+    }
+    Err(RepairError::Schema { path: path.to_owned() })
+}
+
+/// True if the file tells of these tables.
+fn knows(conn: &Connection, tables: &[Table]) -> bool {
+    salvage::tables(conn).is_ok_and(|found| tables.iter().all(|t| found.contains(t)))
+}
+
+/// True if the tables begin where this first page says: a file that was migrated has them elsewhere, and what is read there would be other
+/// tables' rows.
+fn fits(conn: &Connection) -> bool {
+    let lines = || -> rusqlite::Result<Vec<String>> {
+        conn.prepare(&format!("PRAGMA quick_check({FAULTS})"))?.query_map([], |r| r.get(0))?.collect()
+    };
+    let other = |line: &str| ["2nd reference to page", " value in ", "ptr map"].iter().any(|sign| line.contains(sign));
+    lines().is_ok_and(|lines| !lines.iter().flat_map(|l| l.lines()).any(other))
+}
+
+/// The pages that tell where the tables begin, of a new file: offset and bytes. In every file that was begun with this schema they are the same.
+fn schema_pages(near: &Path, page_size: u32) -> rusqlite::Result<Vec<(u64, Vec<u8>)>> {
+    let scratch = Scratch::new(near.join(".heyun-schema"));
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| rusqlite::Error::ToSqlConversionFailure(e);
+    let mut conn = Connection::open(&scratch.0)?;
+    // The first of two settings counts: the file has its size when it is prepared.
+    conn.execute_batch(&format!(
+        "PRAGMA page_size = {page_size}; PRAGMA auto_vacuum = INCREMENTAL; CREATE TABLE fix (x); DROP TABLE fix;"
+    ))?;
+    schema::prepare(&mut conn, &scratch.0).map_err(|e| failed(Box::new(e)))?;
+    let numbers: Vec<u64> = conn
+        .prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'")?
+        .query_map([], |r| r.get(0).map(count))?
+        .collect::<rusqlite::Result<_>>()?;
+    conn.close().map_err(|(_, e)| e)?;
+    let file = fs::read(&scratch.0).map_err(|e| failed(Box::new(e)))?;
+    let size = u64::from(page_size);
+    let page = |n: u64| {
+        let at = (n - 1) * size;
+        let mut page: Vec<u8> = file.iter().skip(usize::try_from(at).ok()?).take(page_size as usize).copied().collect();
+        if n == 1 {
+            // The number of pages that it tells holds only while two counters are equal (SQLite's file format, 1.3.7 and 1.3.8): now the
+            // length of the file counts. No free pages: they are part of no table.
+            page.get_mut(92..96)?.fill(0xff);
+            page.get_mut(32..40)?.fill(0);
+        }
+        Some((at, page))
+    };
+    Ok(numbers.into_iter().filter_map(page).collect())
+}
+
+/// What came out of the damaged file.
+#[derive(Default)]
+struct Moved {
+    gaps: Vec<(String, Gap)>,
+    garbled: u64,
+}
+
+impl Moved {
+    fn table(&mut self, from: &Connection, to: &Connection, table: &Table, tell: &mut dyn FnMut(CheckStep<'_>)) -> rusqlite::Result<()> {
+        let n = table.columns.len();
+        let marks: Vec<String> = (1..=n).map(|i| format!("?{i}")).collect();
+        // What the new file was made with gives way.
+        let sql = format!("INSERT OR REPLACE INTO {} ({}) VALUES ({})", table.name, table.columns.join(", "), marks.join(", "));
+        let mut insert = to.prepare(&sql)?;
+        let (mut rows, mut garbled) = (0, 0);
+        let gaps = salvage::rows(from, table, &mut |row: &Row<'_>| {
+            rows += 1;
+            if rows % 16384 == 0 {
+                tell(CheckStep::Table { name: &table.name, rows, of: 0 });
+            }
+            for i in 0..n {
+                insert.raw_bind_parameter(i + 1, Stored(row.get_ref(i)?))?;
+            }
+            match insert.raw_execute() {
+                Ok(_) => Ok(()),
+                // Of a type that the table does not take.
+                Err(e) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    garbled += 1;
+                    Ok(())
+                }
+                Err(e) => Err(e),
+            }
+        })?;
+        self.garbled += garbled;
+        self.gaps.extend(gaps.into_iter().map(|g| (table.name.clone(), g)));
+        Ok(())
+    }
+
+    fn lost_some(&self, table: &str) -> bool {
+        self.gaps.iter().any(|(t, _)| t == table)
+    }
+}
+
+/// A value as it is stored.
+struct Stored<'a>(ValueRef<'a>);
+
+impl ToSql for Stored<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.0))
+    }
+}
+
+/// What was lost, as the check told it where it did.
+fn lost(before: &Report, moved: &Moved) -> Vec<Lost> {
+    let told = |table: &str, gap: &Gap| {
+        before.findings.iter().find_map(|f| match f {
+            super::check::Finding::Lost(l) if l.table == table && l.after == gap.after && l.before == gap.before => Some(l.clone()),
+            _ => None,
+        })
+    };
+    let plain = |table: &str, gap: &Gap| Lost {
+        table: table.to_owned(),
+        after: gap.after,
+        before: gap.before,
+        rows: None,
+        from: None,
+        to: None,
+        sources: vec![],
+    };
+    moved.gaps.iter().map(|(table, gap)| told(table, gap).unwrap_or_else(|| plain(table, gap))).collect()
+}
+
+/// After rows are gone: commits tell the rows that there are, nothing refers to what is not there, and the file knows what it lost.
+fn made_true(tx: &Connection, moved: &Moved, now: Ts) -> rusqlite::Result<()> {
+    let newest = |sql: &str| tx.query_row(sql, [], |r| r.get::<_, Option<i64>>(0)).map(|n| count(n.unwrap_or(0)));
+    // A source whose name is gone: its number must not be given to another one.
+    tx.execute(
+        "INSERT INTO sources (source, id, topic) SELECT DISTINCT source, 'lost-' || source, 'lost/' || source FROM readings
+         WHERE source NOT IN (SELECT source FROM sources)",
+        [],
+    )?;
+    let newest_commit = newest("SELECT max(batch) FROM commits")?;
+    let newest_row = newest("SELECT max(batch) FROM readings")?;
+    let newest_event = newest("SELECT max(batch) FROM events")?;
+    if moved.lost_some("commits") {
+        new_commits(tx, newest_commit.max(newest_row).max(newest_event))?;
+    }
+    if moved.lost_some("readings") || moved.lost_some("commits") || moved.garbled > 0 {
+        recount(tx)?;
+    }
+    if moved.lost_some("late") || moved.lost_some("readings") || moved.lost_some("commits") {
+        tx.execute("DELETE FROM late", [])?;
+        tx.execute(
+            "INSERT OR IGNORE INTO late (batch, pos, key) SELECT r.batch, r.pos, r.key FROM readings r CROSS JOIN commits c ON c.batch = r.batch
+             WHERE c.ts_min IS NULL OR r.ts < c.ts_min OR r.ts > c.ts_max",
+            [],
+        )?;
+    }
+    let newest_commit = newest("SELECT max(batch) FROM commits")?;
+    tx.execute("DELETE FROM checkpoints WHERE batch > ?1", [integer(newest_commit)])?;
+    // Nobody can word a notice whose event is gone.
+    tx.execute("DELETE FROM outbox WHERE event NOT IN (SELECT seq FROM events)", [])?;
+    note_events(tx, now)
+}
+
+/// Commits that are gone, from the rows and events that came with them. When they were received is no longer known: with their newest
+/// row, or with the commit before.
+fn new_commits(tx: &Connection, newest: u64) -> rusqlite::Result<()> {
+    let first: Option<i64> = tx.query_row("SELECT min(batch) FROM commits", [], |r| r.get(0))?;
+    // What was before the first that is known may have been taken out long ago.
+    let first = first.unwrap_or(1);
+    let mut insert = tx.prepare(
+        "INSERT OR IGNORE INTO commits (batch, received, rows, ts_min, ts_max, total, last_event) VALUES (?1, ?2, 0, ?3, ?4, 0, 0)",
+    )?;
+    tx.execute_batch("CREATE TEMP TABLE seen (batch INTEGER PRIMARY KEY, ts_min INTEGER, ts_max INTEGER)")?;
+    tx.execute(
+        "INSERT INTO seen SELECT batch, min(ts), max(ts) FROM readings WHERE batch NOT IN (SELECT batch FROM commits) GROUP BY batch",
+        [],
+    )?;
+    let mut received = 0;
+    let mut known = tx.prepare("SELECT received FROM commits WHERE batch = ?1")?;
+    let mut seen = tx.prepare("SELECT ts_min, ts_max FROM seen WHERE batch = ?1")?;
+    for batch in first..=integer(newest) {
+        if let Some(r) = known.query_row([batch], |r| r.get::<_, i64>(0)).optional()? {
+            received = r;
+            continue;
+        }
+        let range = seen.query_row([batch], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?))).optional()?;
+        received = range.map_or(received, |(_, max)| max);
+        insert.execute((batch, received, range.map(|r| r.0), range.map(|r| r.1)))?;
+    }
+    tx.execute_batch("DROP TABLE seen")
+}
+
+/// Every commit tells as many rows as there are of it, and the sums follow.
+fn recount(tx: &Connection) -> rusqlite::Result<()> {
+    tx.execute_batch("CREATE TEMP TABLE found (batch INTEGER PRIMARY KEY, n INTEGER)")?;
+    tx.execute("INSERT INTO found SELECT batch, count(*) FROM readings GROUP BY batch", [])?;
+    let base: i64 =
+        tx.query_row("SELECT coalesce((SELECT total - rows FROM commits WHERE total > 0 ORDER BY batch LIMIT 1), 0)", [], |r| r.get(0))?;
+    tx.execute("UPDATE commits SET rows = coalesce((SELECT n FROM found f WHERE f.batch = commits.batch), 0)", [])?;
+    let mut sum = base.max(0);
+    let mut last_event: i64 = 0;
+    let mut all = tx.prepare("SELECT batch, rows, last_event FROM commits ORDER BY batch")?;
+    let mut set = tx.prepare("UPDATE commits SET total = ?2, last_event = ?3 WHERE batch = ?1")?;
+    let mut event = tx.prepare("SELECT coalesce(max(seq), 0) FROM events WHERE batch = ?1")?;
+    let commits: Vec<(i64, i64, i64)> = all.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<rusqlite::Result<_>>()?;
+    for (batch, rows, told) in commits {
+        sum += rows;
+        // Of a commit that is made anew, what its events tell.
+        last_event = last_event.max(told).max(event.query_row([batch], |r| r.get(0))?);
+        set.execute((batch, sum, last_event))?;
+    }
+    tx.execute_batch("DROP TABLE found")
+}
+
+/// Numbers of events are never given twice, so those that are gone leave a gap; it is noted, so that it is no finding for ever.
+fn note_events(tx: &Connection, now: Ts) -> rusqlite::Result<()> {
+    let last: i64 = tx.query_row("SELECT coalesce((SELECT last_event FROM commits ORDER BY batch DESC LIMIT 1), 0)", [], |r| r.get(0))?;
+    let mut s = tx.prepare("SELECT seq FROM events ORDER BY seq")?;
+    let present: Vec<i64> = s.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut expected = 1;
+    for seq in present.into_iter().chain([last + 1]) {
+        if seq > expected {
+            let note = format!("events {expected}..{}", seq - 1);
+            tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", (format!("lost_{}_{expected}", now.0), note))?;
+        }
+        expected = expected.max(seq + 1);
+    }
+    Ok(())
+}

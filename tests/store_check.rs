@@ -1,0 +1,342 @@
+//! `heyun store check`: real pages of a real file are damaged, found, named, and all that was not on them is brought back.
+#![cfg(feature = "daemon")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "small numbers of the test's own")]
+
+#[path = "store_faults/script.rs"]
+mod script;
+
+use heyun::domain::reading::Row;
+use heyun::domain::time::{Day, Ts};
+use heyun::store::{
+    Batch, CheckError, Depth, Finding, Lost, OpenError, Reader, Repair, RepairError, Repaired, Report, Settings, VERSION, Whole, check,
+    open, open_reader, repair,
+};
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, RwLock};
+use tempfile::TempDir;
+
+const NOW: Ts = Ts(1_798_000_000_000);
+
+/// A lock on a file that is held while a process is begun is held by that process too, for an instant: nobody lets go of one meanwhile.
+static FORKS: RwLock<()> = RwLock::new(());
+
+/// A file with some batches in it, closed in good order.
+struct Filled {
+    dir: TempDir,
+    batches: Vec<Arc<Batch>>,
+    bytes: Vec<u8>,
+    page_size: usize,
+    /// Number, name, and kind of every page that is in use.
+    pages: Vec<(usize, String, String)>,
+}
+
+impl Filled {
+    fn new(batches: usize) -> Filled {
+        let _no_fork = FORKS.read().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let batches = script::batches()[..batches].to_vec();
+        let path = dir.path().join("heyun.db");
+        let (writer, _) = open(&Settings { path: path.clone() }).unwrap();
+        writer.keep_days(Box::new(|ts| Day::of(ts, &jiff::tz::TimeZone::UTC))).unwrap();
+        for b in &batches {
+            writer.commit(b.clone()).unwrap();
+        }
+        writer.close().unwrap();
+        let conn = Connection::open(&path).unwrap();
+        let mut s = conn.prepare("SELECT pageno, name, pagetype FROM dbstat ORDER BY pageno").unwrap();
+        let page = |r: &rusqlite::Row<'_>| Ok((r.get::<_, u32>(0)? as usize, r.get(1)?, r.get(2)?));
+        let pages = s.query_map([], page).unwrap().collect::<Result<_, _>>().unwrap();
+        let page_size = conn.pragma_query_value(None, "page_size", |r| r.get::<_, u32>(0)).unwrap() as usize;
+        drop(s);
+        drop(conn);
+        let bytes = fs::read(&path).unwrap();
+        Filled { dir, batches, bytes, page_size, pages }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("heyun.db")
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { path: self.path() }
+    }
+
+    /// The file with these pages full of something else.
+    fn damage(&self, pages: &[usize], with: u8) {
+        let mut bytes = self.bytes.clone();
+        for n in pages {
+            bytes[(n - 1) * self.page_size..n * self.page_size].fill(with);
+        }
+        for entry in fs::read_dir(self.dir.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        fs::write(self.path(), bytes).unwrap();
+        fs::write(self.dir.path().join("heyun.db.lock"), "").unwrap();
+    }
+
+    /// The page in the middle of those of this name and kind.
+    fn page(&self, name: &str, kind: &str) -> usize {
+        let all: Vec<usize> = self.pages.iter().filter(|(_, n, k)| n == name && k == kind).map(|(n, _, _)| *n).collect();
+        *all.get(all.len() / 2).unwrap_or_else(|| panic!("no {kind} page of {name}: {:?}", self.pages))
+    }
+
+    fn check(&self) -> Report {
+        check(&self.settings(), Depth::Full, &mut |_| ()).unwrap()
+    }
+
+    fn repair(&self) -> Result<Repaired, RepairError> {
+        let _no_fork = FORKS.read().unwrap();
+        match repair(&self.settings(), NOW, &mut |_| ())? {
+            Repair::Done(repaired) => Ok(*repaired),
+            Repair::Needless(report) => panic!("nothing was found: {report:?}"),
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = self.batches.iter().flat_map(|b| b.rows.iter().copied()).collect();
+        rows.sort_unstable_by_key(|r| (r.ts, r.source));
+        rows
+    }
+
+    /// The file goes on: it opens, is folded as at a start, and takes the next batch.
+    fn goes_on(&self) {
+        let _no_fork = FORKS.read().unwrap();
+        let (writer, reader) = open(&self.settings()).unwrap();
+        writer.keep_days(Box::new(|ts| Day::of(ts, &jiff::tz::TimeZone::UTC))).unwrap();
+        let after = reader.checkpoint().unwrap().map_or(0, |c| c.batch);
+        reader.fold_from(after, &mut |_| ControlFlow::Continue(())).unwrap();
+        let next = reader.last_batch().unwrap().map_or(0, |h| h.batch) + 1;
+        writer.commit(Arc::new(Batch { id: next, received: NOW, ..Batch::default() })).unwrap();
+        writer.close().unwrap();
+        assert_eq!(self.check().findings, []);
+    }
+}
+
+fn stored(reader: &Reader) -> Vec<Row> {
+    let mut rows = vec![];
+    let mut take = |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    };
+    reader.scan(Ts(i64::MIN), Ts(i64::MAX), &mut take).unwrap();
+    rows
+}
+
+fn count(report: &[Whole], table: &str) -> u64 {
+    report.iter().find(|w| w.table == table).map_or(0, |w| w.rows)
+}
+
+fn lost(report: &Report) -> Vec<&Lost> {
+    report.findings.iter().filter_map(|f| if let Finding::Lost(l) = f { Some(l) } else { None }).collect()
+}
+
+#[test]
+fn a_sound_file_is_sound_also_while_it_is_written_to() {
+    let filled = Filled::new(60);
+    let _no_fork = FORKS.read().unwrap();
+    let report = filled.check();
+    assert_eq!((report.findings.as_slice(), report.batch, report.schema), (&[][..], 60, Some(VERSION)));
+    assert_eq!(count(&report.whole, "readings"), filled.rows().len() as u64);
+    assert_eq!(check(&filled.settings(), Depth::Quick, &mut |_| ()).unwrap().findings, []);
+
+    let (writer, _reader) = open(&filled.settings()).unwrap();
+    writer.commit(Arc::new(Batch { id: 61, received: NOW, ..Batch::default() })).unwrap();
+    let report = filled.check();
+    assert_eq!((report.findings.as_slice(), report.batch), (&[][..], 61), "also what is in the log alone");
+    match repair(&filled.settings(), NOW, &mut |_| ()) {
+        Err(RepairError::Open(OpenError::InUse { .. })) => {}
+        other => panic!("a daemon runs: {other:?}"),
+    }
+    drop(writer);
+    assert!(matches!(repair(&filled.settings(), NOW, &mut |_| ()), Ok(Repair::Needless(_))));
+}
+
+#[test]
+fn a_damaged_page_of_readings_costs_its_rows_and_is_told_in_time_and_names() {
+    let filled = Filled::new(60);
+    let page = filled.page("readings", "leaf");
+    filled.damage(&[page], 0xA5);
+    let damaged = fs::read(filled.path()).unwrap();
+    let report = filled.check();
+    assert!(
+        report.findings.iter().any(|f| matches!(f, Finding::Pages { of: Some(of), index: false, .. } if of == "readings")),
+        "{report:?}"
+    );
+    let [hole] = lost(&report)[..] else { panic!("{report:?}") };
+    let (from, to) = (hole.from.unwrap(), hole.to.unwrap());
+    let inside: Vec<Row> = filled.rows().into_iter().filter(|r| r.ts > from && r.ts < to).collect();
+    assert_eq!(hole.rows, Some(inside.len() as u64), "{hole:?}");
+    assert!(!inside.is_empty() && inside.len() < 200 && hole.sources.len() == 8, "{hole:?}");
+    assert_eq!(hole.sources[0].topic, "meters/0/state");
+    assert_eq!(report.findings.len(), 2, "the hole explains what the commits miss: {report:?}");
+
+    let repaired = filled.repair().unwrap();
+    assert_eq!((&repaired.lost[..], repaired.first_page, repaired.garbled), (&[hole.clone()][..], false, 0));
+    assert_eq!(repaired.after.findings, []);
+    assert_eq!(fs::read(&repaired.damaged).unwrap(), damaged, "the damaged file is as it was");
+    let kept: Vec<Row> = filled.rows().into_iter().filter(|r| !inside.contains(r)).collect();
+    let reader = open_reader(&filled.settings()).unwrap();
+    assert!(stored(&reader) == kept);
+    assert_eq!(reader.last_batch().unwrap().map(|h| (h.batch, h.total_rows)), Some((60, kept.len() as u64)));
+    filled.goes_on();
+}
+
+#[test]
+fn a_damaged_index_costs_nothing() {
+    let filled = Filled::new(60);
+    filled.damage(&[filled.page("events_incident", "leaf")], 0);
+    let report = filled.check();
+    let named = |f: &Finding| matches!(f, Finding::Pages { of: Some(of), index: true, .. } if of == "events_incident");
+    assert!(report.findings.iter().all(named) && report.findings.len() == 1, "{report:?}");
+    let repaired = filled.repair().unwrap();
+    assert!(repaired.lost.is_empty() && repaired.after.findings.is_empty());
+    assert!(stored(&open_reader(&filled.settings()).unwrap()) == filled.rows());
+    filled.goes_on();
+}
+
+#[test]
+fn a_lost_first_page_is_made_anew() {
+    let filled = Filled::new(60);
+    filled.damage(&[1], 0xA5);
+    let report = filled.check();
+    assert!(matches!(&report.findings[..], [Finding::FirstPage { .. }]), "{report:?}");
+    let repaired = filled.repair().unwrap();
+    assert!(repaired.first_page && repaired.lost.is_empty() && repaired.after.findings.is_empty(), "{repaired:?}");
+    assert!(stored(&open_reader(&filled.settings()).unwrap()) == filled.rows());
+    filled.goes_on();
+    assert!(!filled.dir.path().join("heyun.db.repair").exists());
+}
+
+/// Whatever page is gone, the others come back, and what is gone is told to the row.
+#[test]
+fn any_page_may_be_lost() {
+    let filled = Filled::new(24);
+    let all = filled.rows();
+    let sound = filled.check();
+    let mut told = BTreeSet::new();
+    for (page, name, kind) in &filled.pages {
+        let context = format!("page {page}, {kind} of {name}");
+        filled.damage(&[*page], [0, 0xA5][page % 2]);
+        let report = filled.check();
+        assert!(!report.findings.is_empty(), "{context}: not found");
+        let repaired = filled.repair().unwrap_or_else(|e| panic!("{context}: {e}"));
+        assert_eq!(repaired.after.findings, [], "{context}");
+        let mut tables: BTreeSet<&str> = repaired.lost.iter().map(|l| l.table.as_str()).collect();
+        // A commit is made anew of its rows.
+        tables.remove("commits");
+        assert!(tables.iter().all(|t| t == name), "{context}: {tables:?} lost too");
+        for before in &sound.whole {
+            let now = count(&repaired.after.whole, &before.table);
+            let derived = ["days", "closed_days", "meta", "commits", "late", "outbox"].contains(&before.table.as_str());
+            assert!(now == before.rows || before.table == *name || derived, "{context}: {} of {before:?}", now);
+        }
+        let rows = stored(&open_reader(&filled.settings()).unwrap());
+        let gone = (all.len() - rows.len()) as u64;
+        if name == "readings" {
+            assert!(gone > 0 && gone == repaired.lost.iter().filter_map(|l| l.rows).sum::<u64>(), "{context}: {:?}", repaired.lost);
+            assert!(kind != "leaf" || gone < 200, "{context}: {gone} rows for one page");
+        } else {
+            assert_eq!(gone, 0, "{context}");
+        }
+        filled.goes_on();
+        told.insert(name.clone());
+    }
+    for name in ["readings", "commits", "events", "events_incident", "checkpoints", "sources", "outbox", "sqlite_schema"] {
+        assert!(told.contains(name), "{name} has no page");
+    }
+}
+
+#[test]
+fn contradictions_are_found_though_every_page_is_sound() {
+    let filled = Filled::new(30);
+    let found = |sql: &str| {
+        filled.damage(&[], 0);
+        Connection::open(filled.path()).unwrap().execute_batch(sql).unwrap();
+        filled.check().findings
+    };
+    let missing = found("DELETE FROM readings WHERE batch = 7 AND pos < 3");
+    assert!(matches!(&missing[..], [Finding::RowsMissing { first_batch: 7, last_batch: 7, rows: 3, .. }]), "{missing:?}");
+    let gap = found("DELETE FROM commits WHERE batch = 9");
+    assert!(matches!(gap[0], Finding::CommitsMissing { first: 9, last: 9 }), "{gap:?}");
+    assert!(gap.iter().any(|f| matches!(f, Finding::RowsWithoutCommit { .. })), "{gap:?}");
+    assert_eq!(found("UPDATE commits SET total = total + 1 WHERE batch = 30").len(), 1);
+    let newest_event = "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)";
+    assert!(found(newest_event).iter().any(|f| matches!(f, Finding::EventsMissing { .. })));
+    assert!(found(newest_event).iter().any(|f| matches!(f, Finding::NoticeWithoutEvent { .. })));
+    let ahead = found("UPDATE checkpoints SET batch = 31 WHERE slot = 0");
+    assert!(matches!(&ahead[..], [Finding::CheckpointAhead { batch: 31, newest: 30 }]), "{ahead:?}");
+    let unknown = found("DELETE FROM columns WHERE source = 5; DELETE FROM sources WHERE source = 5");
+    assert!(matches!(&unknown[..], [Finding::UnknownSource { source: 5, .. }]), "{unknown:?}");
+    let astray = found("UPDATE commits SET ts_max = ts_max - 1 WHERE batch = 7");
+    assert!(matches!(&astray[..], [Finding::RowsOutOfRange { batch: 7, .. }]), "{astray:?}");
+}
+
+#[test]
+fn what_is_not_ours_is_refused_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { path: dir.path().join("heyun.db") };
+    let refused = |settings: &Settings| match check(settings, Depth::Full, &mut |_| ()) {
+        Err(CheckError::Open(e)) => e.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(&settings).contains("no such database"));
+    fs::write(&settings.path, "readings, in words").unwrap();
+    assert!(refused(&settings).contains("not an SQLite database"));
+    fs::remove_file(&settings.path).unwrap();
+    let conn = Connection::open(&settings.path).unwrap();
+    conn.execute_batch("CREATE TABLE t (x)").unwrap();
+    assert!(refused(&settings).contains("but not of heyun"));
+    conn.execute_batch(&format!("PRAGMA application_id = {}; PRAGMA user_version = {}", heyun::store::APPLICATION_ID, VERSION + 1))
+        .unwrap();
+    assert!(refused(&settings).contains("install a newer heyun"));
+}
+
+fn heyun(args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_heyun"));
+    command.args(args).env_remove("HEYUN_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = {
+        let _alone = FORKS.write().unwrap();
+        command.spawn().unwrap()
+    };
+    let out = child.wait_with_output().unwrap();
+    let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+    (out.status.code(), text(out.stdout), text(out.stderr))
+}
+
+fn database(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn the_command_tells_in_both_languages_and_by_its_exit_code() {
+    let filled = Filled::new(30);
+    let path = filled.path();
+    let (code, out, err) = heyun(&["store", "check", "--store", database(&path)]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("完好") && out.lines().count() == 1, "{out}");
+
+    filled.damage(&[filled.page("readings", "leaf")], 0xA5);
+    let (code, out, err) = heyun(&["store", "check", "--lang", "en", "--store", database(&path)]);
+    assert_eq!((code, err.as_str()), (Some(1), "heyun: 2 finding(s)\n"), "{out}");
+    assert!(out.contains("2 finding(s)") && out.contains("cannot be read; they may be of 8 sources (meters/0/state, "), "{out}");
+    assert!(
+        out.contains("still readable: checkpoints 2; ") && out.contains("; readings 7") && out.contains("heyun store check --repair"),
+        "{out}"
+    );
+    let (code, out, _) = heyun(&["store", "check", "--format", "json", "--quick", "--store", database(&path)]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["clean"], &json["findings"][1]["finding"]), (Some(1), &false.into(), &"lost".into()), "{out}");
+    assert!(json["findings"][1]["text"]["zh"].as_str().unwrap().contains("读不出"), "{out}");
+
+    let (code, out, err) = heyun(&["store", "check", "--repair", "--store", database(&path)]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("已用可读出的数据重建") && out.contains("读不出") && out.contains("heyun.db.damaged-"), "{out}");
+    assert_eq!(heyun(&["store", "check", "--store", database(&path)]).0, Some(0));
+    assert_eq!(heyun(&["store", "check", "--store", "no/such.db"]).0, Some(66));
+}
