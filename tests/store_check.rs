@@ -234,7 +234,7 @@ fn any_page_may_be_lost() {
         for before in &sound.whole {
             let now = count(&repaired.after.whole, &before.table);
             let derived = ["days", "closed_days", "meta", "commits", "late", "outbox"].contains(&before.table.as_str());
-            assert!(now == before.rows || before.table == *name || derived, "{context}: {} of {before:?}", now);
+            assert!(now == before.rows || before.table == *name || derived, "{context}: {now} of {before:?}");
         }
         let rows = stored(&open_reader(&filled.settings()).unwrap());
         let gone = (all.len() - rows.len()) as u64;

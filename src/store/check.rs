@@ -412,17 +412,21 @@ impl Pass<'_> {
     fn readings(&mut self, topics: &BTreeMap<u32, String>, commits: &mut [Commit]) -> Result<(), CheckError> {
         let mut unknown: BTreeMap<u32, (u64, Ts, Ts)> = BTreeMap::new();
         let mut without: Option<(u64, Ts, Ts)> = None;
+        let first = commits.first().map_or(0, |c| c.batch);
         let gaps = self.rows("readings", &mut |r| {
             let (ts, source) = key::split(r.get(0)?);
             if !topics.contains_key(&source.0) {
                 let seen = unknown.entry(source.0).or_insert((0, ts, ts));
                 *seen = (seen.0 + 1, seen.1.min(ts), seen.2.max(ts));
             }
-            match of_batch(commits, count(r.get(1)?)) {
+            let batch = count(r.get(1)?);
+            match of_batch(commits, batch) {
                 Some(c) => {
                     c.found += 1;
                     c.strays += u64::from(c.range.is_some_and(|(min, max)| ts < min || ts > max));
                 }
+                // Old commits are gone by intention.
+                None if batch < first => {}
                 None => {
                     let seen = without.get_or_insert((0, ts, ts));
                     *seen = (seen.0 + 1, seen.1.min(ts), seen.2.max(ts));
@@ -432,12 +436,7 @@ impl Pass<'_> {
         })?;
         let mut findings: Vec<Finding> = vec![];
         findings.extend(unknown.into_iter().map(|(source, (rows, from, to))| Finding::UnknownSource { source, rows, from, to }));
-        // Rows of commits that are gone by intention are no finding; only what lies behind the first commit that is there can be judged.
-        findings.extend(without.filter(|_| self.commits_are_all_there(commits)).map(|(rows, from, to)| Finding::RowsWithoutCommit {
-            rows,
-            from,
-            to,
-        }));
+        findings.extend(without.map(|(rows, from, to)| Finding::RowsWithoutCommit { rows, from, to }));
         let mut missing: Vec<&Commit> = commits.iter().filter(|c| c.found < c.rows).collect();
         for gap in &gaps {
             findings.push(Finding::Lost(self.lost_readings(*gap, topics, &mut missing)));
@@ -456,10 +455,6 @@ impl Pass<'_> {
         findings.extend(astray.map(|c| Finding::RowsOutOfRange { batch: c.batch, rows: c.strays - c.late }));
         self.report.findings.extend(findings);
         Ok(())
-    }
-
-    fn commits_are_all_there(&self, commits: &[Commit]) -> bool {
-        commits.first().is_some_and(|c| c.batch == 1)
     }
 
     /// A hole in the readings, in words of time: what commits miss where it lies, and who spoke around it.
