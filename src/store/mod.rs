@@ -10,6 +10,7 @@
 //! closes. Everything here blocks; nothing here may be awaited. The file is drawn in `docs/design/03-store.md`.
 
 mod batch;
+mod chunk;
 mod commit;
 mod connection;
 mod days;
