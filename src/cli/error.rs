@@ -193,6 +193,6 @@ fn store_open(e: &OpenError) -> Exit {
 fn store_read(e: &ReadError) -> Exit {
     match e {
         ReadError::Sqlite(_) | ReadError::File { .. } => Exit::Io,
-        ReadError::RowsMissing { .. } | ReadError::Unknown { .. } => Exit::Data,
+        ReadError::RowsMissing { .. } | ReadError::Unknown { .. } | ReadError::Damaged { .. } | ReadError::Sealed { .. } => Exit::Data,
     }
 }

@@ -18,10 +18,14 @@ mod error;
 mod fold;
 mod key;
 mod lock;
+mod merge;
 mod outbox;
 mod query;
 mod reader;
 mod schema;
+mod seal;
+mod sealed;
+mod snapshot;
 mod writer;
 
 pub use batch::{Batch, Checkpoint, Committed, EventRecord};
@@ -32,6 +36,7 @@ pub use outbox::{Done, LOG_KEPT, Mark, MarkRefused, Outbox, OutboxEntry, Pending
 pub use query::{Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 pub use reader::{READER_CONNECTIONS, Reader};
 pub use schema::{APPLICATION_ID, VERSION};
+pub use snapshot::Snapshot;
 pub use writer::{QUEUE, Writer};
 
 use std::path::PathBuf;
