@@ -244,6 +244,6 @@ fn check(e: &CheckError) -> Exit {
 fn store_read(e: &ReadError) -> Exit {
     match e {
         ReadError::Sqlite(_) | ReadError::File { .. } => Exit::Io,
-        ReadError::RowsMissing { .. } | ReadError::Unknown { .. } => Exit::Data,
+        ReadError::RowsMissing { .. } | ReadError::Unknown { .. } | ReadError::Damaged { .. } | ReadError::Sealed { .. } => Exit::Data,
     }
 }

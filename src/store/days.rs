@@ -6,12 +6,15 @@
 
 use super::error::ReadError;
 use super::key;
-use super::query::{count, integer, row_of};
+use super::merge;
+use super::query::{count, integer};
 use crate::domain::meter::SHORTEST_STEP;
 use crate::domain::reading::{Flags, Row, SourceId};
 use crate::domain::time::{Day, Ms, Ts};
+use crate::domain::topology::MAX_COLUMNS;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 /// The calendar: the day in which an instant lies.
 pub type DayOf = Box<dyn Fn(Ts) -> Day + Send>;
@@ -107,7 +110,15 @@ impl Keeper {
                 None => return Ok(()),
             },
         };
-        close(tx, day)?;
+        match close(tx, day) {
+            Ok(()) => {}
+            Err(ReadError::Sqlite(e)) => return Err(e),
+            // The day stays open, and its readings can still be asked for as far as they can be read.
+            Err(e) => {
+                tracing::error!(day = day.number, error = %e, "a day cannot be closed");
+                return Ok(());
+            }
+        }
         known.opened.remove(&day.from);
         known.closed.insert(day.from, day);
         Ok(())
@@ -211,17 +222,10 @@ fn series(source: SourceId, column: usize) -> i64 {
 }
 
 /// Writes what a day's rows say, in place of what was written before.
-fn close(tx: &Connection, day: Day) -> rusqlite::Result<()> {
+fn close(tx: &Connection, day: Day) -> Result<(), ReadError> {
     let mut columns: BTreeMap<i64, (DayColumn, i128)> = BTreeMap::new();
-    let mut s = tx.prepare_cached(
-        "SELECT r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7 FROM readings r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key",
-    )?;
-    for row in s.query_map((key::floor(day.from), key::floor(day.to)), row_of)? {
-        let row = row?;
-        if row.flags.contains(Flags::AHEAD) {
-            continue;
-        }
-        for (i, v) in row.values.iter() {
+    merge::each(tx, key::floor(day.from)..key::floor(day.to), MAX_COLUMNS, &mut |row, _| {
+        for (i, v) in row.values.iter().filter(|_| !row.flags.contains(Flags::AHEAD)) {
             columns
                 .entry(series(row.source, i))
                 .and_modify(|(column, sum)| {
@@ -230,7 +234,8 @@ fn close(tx: &Connection, day: Day) -> rusqlite::Result<()> {
                 })
                 .or_insert_with(|| DayColumn::begin(row.ts, v));
         }
-    }
+        ControlFlow::Continue(())
+    })?;
     // Under another calendar the same number was another day, with other bounds.
     tx.prepare_cached("DELETE FROM days WHERE key >= ?1 AND key < ?2")?.execute((floor(day.number), floor(day.number + 1)))?;
     let mut insert = tx.prepare_cached(

@@ -12,6 +12,7 @@
 mod backup;
 mod batch;
 mod check;
+mod chunk;
 mod commit;
 mod connection;
 mod contents;
@@ -20,6 +21,7 @@ mod error;
 mod fold;
 mod key;
 mod lock;
+mod merge;
 mod outbox;
 mod part;
 mod query;
@@ -28,7 +30,10 @@ mod repair;
 mod restore;
 mod salvage;
 mod schema;
+mod seal;
+mod sealed;
 mod size;
+mod snapshot;
 mod writer;
 
 pub use backup::{BackupError, Copy, Step, backup};
@@ -45,6 +50,7 @@ pub use repair::{Repair, RepairError, Repaired, repair};
 pub use restore::{Kept, Newer, Restored, restore};
 pub use schema::{APPLICATION_ID, VERSION};
 pub use size::{Growth, TableSize};
+pub use snapshot::Snapshot;
 pub use writer::{QUEUE, Writer};
 
 use std::path::PathBuf;
