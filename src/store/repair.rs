@@ -3,14 +3,15 @@
 //! Every table is read around its damage ([`salvage`]) into a file of the present schema; what the tables say of each other is then made
 //! true again where rows are gone, and what is gone is noted in the file itself. The damaged file is never written to.
 
-use super::check::{CheckError, CheckStep, Depth, Lost, Report, check};
+use super::check::{CheckError, CheckStep, Depth, Finding, Report, Stored, check, contents};
+use super::chunk::Columns;
 use super::error::OpenError;
 use super::lock::Lock;
 use super::part::{beside, folder, sync_folder};
 use super::query::{count, integer};
 use super::restore::{give, keep};
 use super::salvage::{self, Gap, Table};
-use super::{Settings, connection, schema};
+use super::{Settings, connection, schema, sealed};
 use crate::domain::time::Ts;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ToSql};
@@ -32,8 +33,8 @@ pub struct Repaired {
     pub damaged: PathBuf,
     /// What was found in it.
     pub before: Report,
-    /// What could not be brought back.
-    pub lost: Vec<Lost>,
+    /// What could not be brought back, as it was found.
+    pub lost: Vec<Finding>,
     /// The first page was made anew.
     pub first_page: bool,
     /// Rows that could be read and are not of this program's making.
@@ -93,6 +94,12 @@ pub fn repair(settings: &Settings, now: Ts, tell: &mut dyn FnMut(CheckStep<'_>))
 
     let work = Scratch::new(beside(&path, ".repair-source"));
     let (source, first_page) = readable(&path, &work.0, &tables)?;
+    let mut seen = before.clone();
+    if first_page {
+        // Only now it can be told.
+        (seen.findings, seen.whole) = (vec![], vec![]);
+        contents(&source, &mut seen, tell)?;
+    }
     let mut moved = Moved::default();
     let tx = target.transaction().map_err(e)?;
     for table in &tables {
@@ -107,7 +114,7 @@ pub fn repair(settings: &Settings, now: Ts, tell: &mut dyn FnMut(CheckStep<'_>))
 
     let mut after = check(&Settings { path: new.0.clone() }, Depth::Full, tell)?;
     after.file.clone_from(&path);
-    let lost = lost(&before, &moved);
+    let lost = seen.findings.into_iter().filter(is_lost).collect();
     let damaged = keep(&path, "damaged", now).map_err(file(&path))?;
     new.remove_beside();
     fs::rename(&new.0, &path).and_then(|()| sync_folder(&path)).map_err(file(&path))?;
@@ -256,7 +263,7 @@ impl Moved {
                 tell(CheckStep::Table { name: &table.name, rows, of: 0 });
             }
             for i in 0..n {
-                insert.raw_bind_parameter(i + 1, Stored(row.get_ref(i)?))?;
+                insert.raw_bind_parameter(i + 1, Raw(row.get_ref(i)?))?;
             }
             match insert.raw_execute() {
                 Ok(_) => Ok(()),
@@ -279,32 +286,21 @@ impl Moved {
 }
 
 /// A value as it is stored.
-struct Stored<'a>(ValueRef<'a>);
+struct Raw<'a>(ValueRef<'a>);
 
-impl ToSql for Stored<'_> {
+impl ToSql for Raw<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(self.0))
     }
 }
 
-/// What was lost, as the check told it where it did.
-fn lost(before: &Report, moved: &Moved) -> Vec<Lost> {
-    let told = |table: &str, gap: &Gap| {
-        before.findings.iter().find_map(|f| match f {
-            super::check::Finding::Lost(l) if l.table == table && l.after == gap.after && l.before == gap.before => Some(l.clone()),
-            _ => None,
-        })
-    };
-    let plain = |table: &str, gap: &Gap| Lost {
-        table: table.to_owned(),
-        after: gap.after,
-        before: gap.before,
-        rows: None,
-        from: None,
-        to: None,
-        sources: vec![],
-    };
-    moved.gaps.iter().map(|(table, gap)| told(table, gap).unwrap_or_else(|| plain(table, gap))).collect()
+/// True for what a new file cannot have either. What columns said in a chunk, and which rows are late, is made anew.
+fn is_lost(finding: &Finding) -> bool {
+    match finding {
+        Finding::Lost(lost) => !["chunk_columns", "late"].contains(&lost.table.as_str()),
+        Finding::ChunkDamaged { .. } | Finding::ChunkLost { .. } | Finding::UnknownSource { .. } | Finding::RowsMissing { .. } => true,
+        _ => false,
+    }
 }
 
 /// After rows are gone: commits tell the rows that there are, nothing refers to what is not there, and the file knows what it lost.
@@ -312,19 +308,18 @@ fn made_true(tx: &Connection, moved: &Moved, now: Ts) -> rusqlite::Result<()> {
     let newest = |sql: &str| tx.query_row(sql, [], |r| r.get::<_, Option<i64>>(0)).map(|n| count(n.unwrap_or(0)));
     // A source whose name is gone: its number must not be given to another one.
     tx.execute(
-        "INSERT INTO sources (source, id, topic) SELECT DISTINCT source, 'lost-' || source, 'lost/' || source FROM readings
-         WHERE source NOT IN (SELECT source FROM sources)",
+        "INSERT INTO sources (source, id, topic) SELECT source, 'lost-' || source, 'lost/' || source
+         FROM (SELECT source FROM readings UNION SELECT key >> 43 FROM chunks) WHERE source NOT IN (SELECT source FROM sources)",
         [],
     )?;
+    chunks_told_anew(tx)?;
+    // Of commits up to this one the rows may be sealed, and some commits gone: nobody asks for them any more.
+    let folded = newest("SELECT max(batch) FROM (SELECT batch FROM chunks UNION SELECT batch FROM checkpoints)")?;
     let newest_commit = newest("SELECT max(batch) FROM commits")?;
     let newest_row = newest("SELECT max(batch) FROM readings")?;
     let newest_event = newest("SELECT max(batch) FROM events")?;
-    if moved.lost_some("commits") {
-        new_commits(tx, newest_commit.max(newest_row).max(newest_event))?;
-    }
-    if moved.lost_some("readings") || moved.lost_some("commits") || moved.garbled > 0 {
-        recount(tx)?;
-    }
+    new_commits(tx, folded, newest_commit.max(newest_row).max(newest_event))?;
+    recount(tx, folded)?;
     if moved.lost_some("late") || moved.lost_some("readings") || moved.lost_some("commits") {
         tx.execute("DELETE FROM late", [])?;
         tx.execute(
@@ -340,54 +335,90 @@ fn made_true(tx: &Connection, moved: &Moved, now: Ts) -> rusqlite::Result<()> {
     note_events(tx, now)
 }
 
+/// Chunks that cannot be read are left to the damaged file; of the others their ends and columns are told as they are.
+fn chunks_told_anew(tx: &Connection) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM damaged_chunks", [])?;
+    let mut all = tx.prepare("SELECT key FROM chunks")?;
+    let keys: Vec<i64> = all.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for key in keys {
+        let stored = tx.prepare_cached("SELECT * FROM chunks WHERE key = ?1")?.query_row([key], Stored::of)?;
+        match stored.rows() {
+            None => sealed::delete(tx, key)?,
+            Some(rows) if stored.is_told(tx, &rows)? => {}
+            Some(rows) => {
+                let mut columns = Columns::default();
+                rows.iter().for_each(|r| columns.push(r));
+                sealed::delete(tx, key)?;
+                sealed::write(tx, stored.source, &columns, stored.batch, true)?;
+            }
+        }
+    }
+    tx.execute("DELETE FROM chunk_columns WHERE chunk NOT IN (SELECT key FROM chunks)", []).map(|_| ())
+}
+
 /// Commits that are gone, from the rows and events that came with them. When they were received is no longer known: with their newest
 /// row, or with the commit before.
-fn new_commits(tx: &Connection, newest: u64) -> rusqlite::Result<()> {
-    let first: Option<i64> = tx.query_row("SELECT min(batch) FROM commits", [], |r| r.get(0))?;
-    // What was before the first that is known may have been taken out long ago.
-    let first = first.unwrap_or(1);
-    let mut insert = tx.prepare(
-        "INSERT OR IGNORE INTO commits (batch, received, rows, ts_min, ts_max, total, last_event) VALUES (?1, ?2, 0, ?3, ?4, 0, 0)",
-    )?;
+fn new_commits(tx: &Connection, folded: u64, newest: u64) -> rusqlite::Result<()> {
     tx.execute_batch("CREATE TEMP TABLE seen (batch INTEGER PRIMARY KEY, ts_min INTEGER, ts_max INTEGER)")?;
     tx.execute(
         "INSERT INTO seen SELECT batch, min(ts), max(ts) FROM readings WHERE batch NOT IN (SELECT batch FROM commits) GROUP BY batch",
         [],
     )?;
-    let mut received = 0;
-    let mut known = tx.prepare("SELECT received FROM commits WHERE batch = ?1")?;
+    // Each that is asked for commit by commit, and of older ones those that rows came with.
+    let mut missing = tx.prepare(
+        "WITH RECURSIVE after(batch) AS (SELECT ?1 + 1 WHERE ?1 < ?2 UNION ALL SELECT batch + 1 FROM after WHERE batch < ?2)
+         SELECT batch FROM after WHERE batch NOT IN (SELECT batch FROM commits) UNION SELECT batch FROM seen ORDER BY 1",
+    )?;
+    let missing: Vec<i64> = missing.query_map((integer(folded), integer(newest)), |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut before = tx.prepare("SELECT received FROM commits WHERE batch < ?1 ORDER BY batch DESC LIMIT 1")?;
     let mut seen = tx.prepare("SELECT ts_min, ts_max FROM seen WHERE batch = ?1")?;
-    for batch in first..=integer(newest) {
-        if let Some(r) = known.query_row([batch], |r| r.get::<_, i64>(0)).optional()? {
-            received = r;
-            continue;
-        }
+    let mut insert =
+        tx.prepare("INSERT INTO commits (batch, received, rows, ts_min, ts_max, total, last_event) VALUES (?1, ?2, 0, ?3, ?4, 0, 0)")?;
+    for batch in missing {
         let range = seen.query_row([batch], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?))).optional()?;
-        received = range.map_or(received, |(_, max)| max);
+        let received = match range {
+            Some((_, newest)) => newest,
+            None => before.query_row([batch], |r| r.get(0)).optional()?.unwrap_or(0),
+        };
         insert.execute((batch, received, range.map(|r| r.0), range.map(|r| r.1)))?;
     }
+    drop((seen, before, insert));
     tx.execute_batch("DROP TABLE seen")
 }
 
-/// Every commit tells as many rows as there are of it, and the sums follow.
-fn recount(tx: &Connection) -> rusqlite::Result<()> {
+/// Every commit tells as many rows as there are of it (of those up to `folded`, what it told), the sums follow, and the last one is what is
+/// there in all.
+fn recount(tx: &Connection, folded: u64) -> rusqlite::Result<()> {
     tx.execute_batch("CREATE TEMP TABLE found (batch INTEGER PRIMARY KEY, n INTEGER)")?;
     tx.execute("INSERT INTO found SELECT batch, count(*) FROM readings GROUP BY batch", [])?;
-    let base: i64 =
-        tx.query_row("SELECT coalesce((SELECT total - rows FROM commits WHERE total > 0 ORDER BY batch LIMIT 1), 0)", [], |r| r.get(0))?;
-    tx.execute("UPDATE commits SET rows = coalesce((SELECT n FROM found f WHERE f.batch = commits.batch), 0)", [])?;
-    let mut sum = base.max(0);
-    let mut last_event: i64 = 0;
-    let mut all = tx.prepare("SELECT batch, rows, last_event FROM commits ORDER BY batch")?;
+    // One that was made anew tells nothing yet.
+    tx.execute(
+        "UPDATE commits SET rows = coalesce((SELECT n FROM found f WHERE f.batch = commits.batch), 0) WHERE batch > ?1 OR total = 0",
+        [integer(folded)],
+    )?;
+    let there: i64 = tx.query_row("SELECT (SELECT count(*) FROM readings) + (SELECT coalesce(sum(n), 0) FROM chunks)", [], |r| r.get(0))?;
+    let mut all = tx.prepare("SELECT batch, rows, total, last_event FROM commits ORDER BY batch")?;
+    let commits: Vec<(i64, i64, i64, i64)> =
+        all.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect::<rusqlite::Result<_>>()?;
+    let (mut sum, mut told_before, mut batch_before): (i64, i64, i64) = (0, 0, 0);
+    let mut sums = vec![];
+    for (batch, rows, told, _) in &commits {
+        // Over commits that are gone by intention, as far as they told.
+        let skipped = if *batch == batch_before + 1 || *told == 0 { 0 } else { (told - told_before - rows).max(0) };
+        sum += skipped + rows;
+        sums.push(sum);
+        (told_before, batch_before) = (if *told == 0 { told_before + rows } else { *told }, *batch);
+    }
+    let shift = there - sum;
     let mut set = tx.prepare("UPDATE commits SET total = ?2, last_event = ?3 WHERE batch = ?1")?;
     let mut event = tx.prepare("SELECT coalesce(max(seq), 0) FROM events WHERE batch = ?1")?;
-    let commits: Vec<(i64, i64, i64)> = all.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<rusqlite::Result<_>>()?;
-    for (batch, rows, told) in commits {
-        sum += rows;
+    let mut last_event: i64 = 0;
+    for ((batch, _, _, told), sum) in commits.into_iter().zip(sums) {
         // Of a commit that is made anew, what its events tell.
         last_event = last_event.max(told).max(event.query_row([batch], |r| r.get(0))?);
-        set.execute((batch, sum, last_event))?;
+        set.execute((batch, sum + shift, last_event))?;
     }
+    drop((all, set, event));
     tx.execute_batch("DROP TABLE found")
 }
 

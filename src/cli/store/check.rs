@@ -2,9 +2,9 @@
 
 use super::super::args::{CheckFormat, CheckLang, StoreCheck};
 use super::super::{Error, answer};
-use super::findings::{Names, loss, what_is_whole, words};
+use super::findings::{Names, what_is_whole, words};
 use crate::daemon;
-use crate::store::{self, CheckStep, Depth, Finding, Lost, Repair, Repaired, Report, Settings, Whole};
+use crate::store::{self, CheckStep, Depth, Finding, Repair, Repaired, Report, Settings, Whole};
 use crate::texts::{Text, say};
 use crate::{config, domain::topology::Topology};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -56,8 +56,7 @@ fn meant(args: &StoreCheck) -> Result<(Settings, Option<Topology>), Error> {
 fn told(report: &Report, names: &Names, answer: &dyn Fn(&Text)) {
     let file = report.file.display().to_string();
     if report.findings.is_empty() {
-        let readings = report.whole.iter().find(|w| w.table == "readings").map_or(0, |w| w.rows);
-        answer(&say("store_check.clean", &[("file", file.into()), ("rows", readings.into()), ("batch", report.batch.into())]));
+        answer(&say("store_check.clean", &[("file", file.into()), ("rows", report.readings.into()), ("batch", report.batch.into())]));
         return;
     }
     answer(&say("store_check.found", &[("file", file.into()), ("n", report.findings.len().into())]));
@@ -78,7 +77,7 @@ fn told_repair(repaired: &Repaired, names: &Names, answer: &dyn Fn(&Text)) {
     if lost.is_empty() && *garbled == 0 {
         answer(&say("store_check.nothing_lost", &[]));
     }
-    lost.iter().for_each(|l| answer(&loss(l, names)));
+    lost.iter().for_each(|l| answer(&words(l, names)));
     if *garbled > 0 {
         answer(&say("store_check.garbled", &[("rows", (*garbled).into())]));
     }
@@ -98,6 +97,7 @@ fn json(done: &Repair, names: &Names) -> Result<String, Error> {
         file: String,
         schema: Option<i64>,
         batch: u64,
+        readings: u64,
         clean: bool,
         findings: Vec<Worded<'a, Finding>>,
         whole: &'a [Whole],
@@ -109,12 +109,12 @@ fn json(done: &Repair, names: &Names) -> Result<String, Error> {
         damaged: String,
         first_page: bool,
         garbled: u64,
-        lost: Vec<Worded<'a, Lost>>,
+        lost: Vec<Worded<'a, Finding>>,
     }
     let (report, repair) = match done {
         Repair::Needless(report) => (report, None),
         Repair::Done(r) => {
-            let lost = r.lost.iter().map(|l| Worded { what: l, text: loss(l, names) }).collect();
+            let lost = r.lost.iter().map(|l| Worded { what: l, text: words(l, names) }).collect();
             let told = RepairTold { damaged: r.damaged.display().to_string(), first_page: r.first_page, garbled: r.garbled, lost };
             (&r.after, Some(told))
         }
@@ -123,6 +123,7 @@ fn json(done: &Repair, names: &Names) -> Result<String, Error> {
         file: report.file.display().to_string(),
         schema: report.schema,
         batch: report.batch,
+        readings: report.readings,
         clean: report.findings.is_empty(),
         findings: report.findings.iter().map(|f| Worded { what: f, text: words(f, names) }).collect(),
         whole: &report.whole,

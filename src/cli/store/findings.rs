@@ -30,9 +30,12 @@ impl Names {
         Text::same(format!("{}{}", Stamp::new(ts, &self.tz).full(), if self.meters.is_empty() { "Z" } else { "" }))
     }
 
+    fn meter(&self, topic: &str) -> String {
+        self.meters.get(topic).map_or(topic.to_owned(), |name| format!("{name} ({topic})"))
+    }
+
     fn meters(&self, sources: &[Silence]) -> Text {
-        let name = |s: &Silence| self.meters.get(&s.topic).map_or(s.topic.clone(), |name| format!("{name} ({})", s.topic));
-        let names: Vec<String> = sources.iter().take(NAMED).map(name).collect();
+        let names: Vec<String> = sources.iter().take(NAMED).map(|s| self.meter(&s.topic)).collect();
         match sources.len() {
             0 => say("store_check.who_unknown", &[]),
             n if n <= NAMED => Text::same(names.join(", ")),
@@ -53,6 +56,9 @@ fn table(name: &str) -> Text {
         "events" => "store_check.table.events",
         "outbox" => "store_check.table.outbox",
         "checkpoints" => "store_check.table.checkpoints",
+        "chunks" => "store_check.table.chunks",
+        "chunk_columns" => "store_check.table.chunk_columns",
+        "changes" => "store_check.table.changes",
         "days" | "closed_days" => "store_check.table.days",
         _ => return Text::same(name),
     };
@@ -74,7 +80,7 @@ pub fn what_is_whole(report: &Report) -> Text {
 }
 
 /// Rows that cannot be read.
-pub fn loss(lost: &Lost, names: &Names) -> Text {
+fn loss(lost: &Lost, names: &Names) -> Text {
     let end = |at: Option<Text>, open: &str| at.unwrap_or_else(|| say(open, &[]));
     let rows = lost.rows.map_or_else(|| say("store_check.some", &[]), |n| Text::same(n.to_string()));
     if lost.table == "readings" {
@@ -117,6 +123,36 @@ pub fn words(finding: &Finding, names: &Names) -> Text {
             let args = [("source", (*source).into()), ("rows", (*rows).into())];
             say("store_check.unknown_source", &span.into_iter().chain(args).collect::<Vec<_>>())
         }
+        Finding::ChunkDamaged { topic, from, to, rows, format, set_aside } => {
+            let key = match (set_aside, format) {
+                (true, _) => "store_check.chunk_set_aside",
+                (false, Some(_)) => "store_check.chunk_format",
+                (false, None) => "store_check.chunk_damaged",
+            };
+            say(
+                key,
+                &[
+                    ("who", names.meter(topic).into()),
+                    ("from", names.time(*from).into()),
+                    ("to", names.time(*to).into()),
+                    ("rows", (*rows).into()),
+                ],
+            )
+        }
+        Finding::ChunkLost { topic, from, rows } => say(
+            "store_check.chunk_lost",
+            &[("who", names.meter(topic).into()), ("from", names.time(*from).into()), ("rows", (*rows).into())],
+        ),
+        Finding::ChunkTold { topic, from, to } => say(
+            "store_check.chunk_told",
+            &[("who", names.meter(topic).into()), ("from", names.time(*from).into()), ("to", names.time(*to).into())],
+        ),
+        Finding::ChunksOverlap { topic, from, to } => say(
+            "store_check.chunks_overlap",
+            &[("who", names.meter(topic).into()), ("from", names.time(*from).into()), ("to", names.time(*to).into())],
+        ),
+        Finding::Twice { topic, at } => say("store_check.twice", &[("who", names.meter(topic).into()), ("at", names.time(*at).into())]),
+        Finding::Total { told, found } => say("store_check.total", &[("told", (*told).into()), ("found", (*found).into())]),
         Finding::CommitsMissing { first, last } => {
             say("store_check.commits_missing", &[("first", (*first).into()), ("last", (*last).into())])
         }
