@@ -11,6 +11,7 @@
 
 mod backup;
 mod batch;
+mod btree;
 mod check;
 mod chunk;
 mod commit;

@@ -11,7 +11,7 @@ use super::part::{beside, folder, sync_folder};
 use super::query::{count, integer};
 use super::restore::{give, keep};
 use super::salvage::{self, Gap, Table};
-use super::{Settings, connection, schema, sealed};
+use super::{Settings, btree, connection, schema, sealed};
 use crate::domain::time::Ts;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ToSql};
@@ -94,12 +94,9 @@ pub fn repair(settings: &Settings, now: Ts, tell: &mut dyn FnMut(CheckStep<'_>))
 
     let work = Scratch::new(beside(&path, ".repair-source"));
     let (source, first_page) = readable(&path, &work.0, &tables)?;
-    let mut seen = before.clone();
-    if first_page {
-        // Only now it can be told.
-        (seen.findings, seen.whole) = (vec![], vec![]);
-        contents(&source, &mut seen, tell)?;
-    }
+    // Of what was made anew it is only now told what it leads to.
+    let mut seen = Report { findings: vec![], whole: vec![], ..before.clone() };
+    contents(&source, &mut seen, tell)?;
     let mut moved = Moved::default();
     let tx = target.transaction().map_err(e)?;
     for table in &tables {
@@ -167,33 +164,51 @@ fn begin(path: &Path) -> Result<Connection, RepairError> {
     Ok(conn)
 }
 
-/// A connection to the damaged file that knows its tables; where the first page does not tell of them, to a copy with another first page.
+/// A copy of the damaged file with its log in it and its inner pages made anew, and whether the pages that tell of the tables were, too.
 fn readable(path: &Path, work: &Path, tables: &[Table]) -> Result<(Connection, bool), RepairError> {
-    if let Ok(conn) = connection::to_read(path)
-        && knows(&conn, tables)
+    let file = |source| RepairError::File { path: work.to_owned(), source };
+    let copied = || -> io::Result<File> {
+        fs::copy(path, work)?;
+        let log = beside(path, "-wal");
+        if log.exists() {
+            fs::copy(&log, beside(work, "-wal"))?;
+        }
+        File::options().read(true).write(true).open(work)
+    };
+    let opened = |page_size: u32| -> Result<Option<Connection>, RepairError> {
+        log_into_file(work);
+        let copy = File::options().read(true).write(true).open(work).map_err(file)?;
+        btree::mend(&copy, page_size).map_err(file)?;
+        Ok(connection::to_read(work).ok().filter(|conn| knows(conn, tables)))
+    };
+    copied().map_err(file)?;
+    let page_size = connection::to_read(work).and_then(|c| c.pragma_query_value(None, "page_size", |r| r.get(0)));
+    if let Ok(page_size) = page_size
+        && let Some(conn) = opened(page_size)?
     {
         return Ok((conn, false));
     }
-    let file = |source| RepairError::File { path: work.to_owned(), source };
     for page_size in PAGE_SIZES {
-        fs::copy(path, work).map_err(file)?;
+        let copy = copied().map_err(file)?;
         let pages = schema_pages(folder(path), page_size).map_err(|source| RepairError::Sqlite { path: work.to_owned(), source })?;
-        let copy = fs::OpenOptions::new().write(true).open(work).map_err(file)?;
         for (at, page) in pages {
             copy.write_all_at(&page, at).map_err(file)?;
         }
-        let log = beside(path, "-wal");
-        if log.exists() {
-            fs::copy(&log, beside(work, "-wal")).map_err(file)?;
-        }
-        if let Ok(conn) = connection::to_read(work)
-            && knows(&conn, tables)
-            && fits(&conn)
-        {
+        if let Some(conn) = opened(page_size)?.filter(fits) {
             return Ok((conn, true));
         }
     }
     Err(RepairError::Schema { path: path.to_owned() })
+}
+
+/// As far as it can be; what cannot is damaged as well, and found to be.
+fn log_into_file(work: &Path) {
+    let done = connection::to_write(work)
+        .map_err(|e| e.to_string())
+        .and_then(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(|e| e.to_string()));
+    if let Err(error) = done {
+        tracing::warn!(error, "the log beside the damaged file could not be read wholly");
+    }
 }
 
 /// True if the file tells of these tables.
@@ -298,7 +313,11 @@ impl ToSql for Raw<'_> {
 fn is_lost(finding: &Finding) -> bool {
     match finding {
         Finding::Lost(lost) => !["chunk_columns", "late"].contains(&lost.table.as_str()),
-        Finding::ChunkDamaged { .. } | Finding::ChunkLost { .. } | Finding::UnknownSource { .. } | Finding::RowsMissing { .. } => true,
+        Finding::ChunkDamaged { .. }
+        | Finding::ChunkLost { .. }
+        | Finding::UnknownSource { .. }
+        | Finding::RowsMissing { .. }
+        | Finding::Total { .. } => true,
         _ => false,
     }
 }
