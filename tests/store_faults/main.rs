@@ -4,8 +4,8 @@
 //! the store is closed and opened again. A run without faults counts what is asked of the disk; then the story is run again for each of these
 //! deeds, with a fault there. Whatever happens, on a sound disk everything that was acknowledged must be there afterwards, once.
 //!
-//! `HEYUN_MATRIX=all` tries every fault at every deed (20 000 cases: use `--release`); otherwise the long story gets one fault at each deed
-//! that is not a mere write, and at some of the writes.
+//! `HEYUN_MATRIX=all` tries every fault at every deed (80 000 cases: use `--release`); otherwise the long story gets one fault at some of
+//! them, the rarer ones more often.
 #![cfg(feature = "daemon")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "small numbers of the test's own")]
@@ -34,8 +34,9 @@ const FAULTS: [(Fault, Fate); 8] = [
     (Fault::Fail { failure: Failure::Full, lasting: false }, Fate::Kept),
 ];
 
-/// Of the writes, one in so many is tried in the usual run.
-const WRITES: usize = 16;
+/// In the usual run of the long story, about so many of the deeds that are mere writes are tried, and of the others.
+const WRITES: usize = 90;
+const OTHERS: usize = 60;
 
 /// As many batches are in the file of an earlier version.
 const OLDER_BATCHES: usize = 3;
@@ -53,14 +54,15 @@ struct Case {
 /// The cases of a story whose faultless run did this.
 fn cases(deeds: &[Deed]) -> Vec<Case> {
     let all = std::env::var("HEYUN_MATRIX").is_ok_and(|v| v == "all");
+    let writes = deeds.iter().filter(|d| **d == Deed::Write).count();
     let mut out = vec![];
     for (i, deed) in deeds.iter().enumerate() {
         let draw = i.wrapping_mul(0x9E37_79B9) >> 7;
         let tried = match deed {
             _ if all => FAULTS.len(),
             _ if deeds.len() < FEW => SEVERAL,
-            Deed::Write if !(draw / FAULTS.len()).is_multiple_of(WRITES) => 0,
-            _ => 1,
+            Deed::Write => usize::from((draw / FAULTS.len()).is_multiple_of(writes / WRITES)),
+            _ => usize::from((draw / FAULTS.len()).is_multiple_of((deeds.len() - writes).div_ceil(OTHERS))),
         };
         for n in 0..tried {
             let (fault, fate) = FAULTS[(draw + n) % FAULTS.len()];
@@ -102,7 +104,7 @@ fn matrix(name: &str, story: &Story<'_>) {
     // Past the harness, which hides what a passing test prints: a matrix of nothing would pass, too.
     let line = format!("{name}: {} deeds {kinds:?}; {} cases tried, the fault struck in {struck}\n", deeds.len(), cases.len());
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-    assert!(cases.len() > 50 && struck == cases.len());
+    assert!(cases.len() > 60 && struck == cases.len());
 }
 
 /// Names the case when the thread panics.
