@@ -7,7 +7,7 @@ use crate::config;
 use crate::domain::time::{Ts, instant};
 use crate::domain::topology::{PointKind, Topology};
 use crate::export::{self, Export, Form, Kind, Lang, Progress, Request, Selection, Summary, Unknown, Wanted};
-use crate::store::{self, Reader};
+use crate::store;
 use indicatif::{ProgressBar, ProgressStyle};
 use ring::digest::{Context, SHA256};
 use std::io::{self, IsTerminal, Write};

@@ -9,10 +9,11 @@ use super::key;
 use super::merge;
 use super::outbox::{self, Pending};
 use super::query::{self, Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
+use super::size::{self, Growth, TableSize};
 use super::snapshot::Snapshot;
 use crate::domain::engine::{IdentityRecord, SourceRecord};
 use crate::domain::reading::{Row, SourceId, Values};
-use crate::domain::time::Ts;
+use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::MAX_COLUMNS;
 use rusqlite::Connection;
 use std::fs;
@@ -155,14 +156,31 @@ impl Reader {
         let mut wal = self.pool.path.as_os_str().to_owned();
         wal.push("-wal");
         Ok(Stats {
-            file_bytes: size(&self.pool.path)?,
-            wal_bytes: size(Path::new(&wal))?,
+            file_bytes: bytes(&self.pool.path)?,
+            wal_bytes: bytes(Path::new(&wal))?,
             rows: head.total_rows,
             batches: head.batch,
             events: head.last_event,
             first: span.map(|s| s.0),
             last: span.map(|s| s.1),
         })
+    }
+
+    /// Tables and indexes with their bytes, the largest first. Reads the whole file.
+    pub fn table_sizes(&self) -> Result<Vec<TableSize>, ReadError> {
+        self.ask(size::tables)
+    }
+
+    /// What a day adds, by the newest days; None where there is no reading. Passes over their rows.
+    pub fn growth(&self) -> Result<Option<Growth>, ReadError> {
+        let stats = self.stats()?;
+        let (Some(since), Some(last)) = (size::since(&stats), stats.last) else { return Ok(None) };
+        let mut readings = 0;
+        self.scan(since + Ms(1), last + Ms(1), &mut |_| {
+            readings += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(size::growth(&stats, readings))
     }
 
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
@@ -180,7 +198,7 @@ impl Reader {
 }
 
 /// Bytes of a file; none where there is no file.
-fn size(path: &Path) -> Result<u64, ReadError> {
+fn bytes(path: &Path) -> Result<u64, ReadError> {
     match fs::metadata(path) {
         Ok(m) => Ok(m.len()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),

@@ -214,6 +214,14 @@ fn migrate(conn: &mut Connection, sql: &str, version: i64) -> rusqlite::Result<(
     tx.commit()
 }
 
+/// The version of a file that is ours, this one or an older.
+pub(super) fn version_of(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
+    match inspect(conn, path)? {
+        Found::Version(version) => Ok(version),
+        Found::Fresh => Err(OpenError::Older { path: path.to_owned(), found: 0 }),
+    }
+}
+
 /// Refuses anything but a file of exactly this schema.
 pub(super) fn check_current(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     match inspect(conn, path)? {
