@@ -46,7 +46,7 @@ impl Folder {
 }
 
 fn batch(id: i64) -> Arc<Batch> {
-    let row = |i: i64| Row { ts: Ts(T0 + id * 900_000 + i), source: SourceId(0), values: Values::single(id * 100 + i), flags: Flags::NONE };
+    let row = |i: i64| Row { ts: Ts(T0 + id * 10_000 + i), source: SourceId(0), values: Values::single(id * 100 + i), flags: Flags::NONE };
     Arc::new(Batch { id: id.unsigned_abs(), received: Ts(T0 + id * 1_000), rows: (0..25).map(row).collect(), ..Batch::default() })
 }
 
