@@ -44,11 +44,13 @@ pub struct StoreStatus {
     /// Attempts of this process that failed and were repeated.
     pub failed: u64,
     pub last_commit: Option<Ts>,
+    /// How long the engine waited for it.
+    pub last_took_ms: Option<u64>,
 }
 
 impl StoreStatus {
     pub fn new(now: Ts) -> StoreStatus {
-        StoreStatus { failing: false, since: now, last_error: None, committed: 0, failed: 0, last_commit: None }
+        StoreStatus { failing: false, since: now, last_error: None, committed: 0, failed: 0, last_commit: None, last_took_ms: None }
     }
 }
 
@@ -358,6 +360,7 @@ impl EngineThread {
     /// Commits until it succeeds. The watchdog is answered meanwhile: the thread and the store live, only the disk does not.
     fn write(&mut self, batch: &Arc<Batch>) -> Result<(), Error> {
         loop {
+            let began = Instant::now();
             match self.writer.commit(batch.clone()) {
                 Ok(_) => {
                     if self.outputs.store.borrow().failing {
@@ -367,6 +370,7 @@ impl EngineThread {
                     self.outputs.store.send_if_modified(|s| {
                         s.committed += 1;
                         s.last_commit = Some(clock::now());
+                        s.last_took_ms = u64::try_from(began.elapsed().as_millis()).ok();
                         let mended = std::mem::take(&mut s.failing);
                         if mended {
                             s.since = clock::now();

@@ -82,7 +82,7 @@ fn view(parts: &Parts) -> Health {
         },
         channels: parts.channels.borrow().iter().map(channel_view).collect(),
         backup: parts.backup.as_ref().map(|b| b.borrow().clone()),
-        batches: Batches { committed: store.committed, failed: store.failed, last_at: store.last_commit },
+        batches: Batches { committed: store.committed, failed: store.failed, last_at: store.last_commit, last_took_ms: store.last_took_ms },
     }
 }
 

@@ -78,11 +78,32 @@ pub(super) fn settle(conn: &Connection, path: &Path) -> Result<(), OpenError> {
 /// A connection that can only read.
 pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    tune_reader(&conn)?;
+    Ok(conn)
+}
+
+/// A connection to a file that nobody can write to, on a disk where no file can be made beside it.
+pub(super) fn to_read_still(path: &Path) -> rusqlite::Result<Connection> {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(uri, flags)?;
+    tune_reader(&conn)?;
+    Ok(conn)
+}
+
+fn tune_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
     conn.execute_batch("PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
     // As many as there are questions in `query` and `fold`.
     conn.set_prepared_statement_cache_capacity(24);
-    Ok(conn)
+    Ok(())
 }
 
 #[cfg(test)]

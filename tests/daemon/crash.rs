@@ -12,7 +12,7 @@ const SOURCES: usize = 20;
 const START_S: i64 = 1_793_491_200;
 
 /// `n` messages over [`SOURCES`] sources, a minute apart for each, each with a value of its own.
-fn messages(n: usize) -> Vec<Message> {
+pub fn messages(n: usize) -> Vec<Message> {
     let message = |i: usize| {
         let (source, k) = (i % SOURCES, i / SOURCES);
         Message {
@@ -24,7 +24,7 @@ fn messages(n: usize) -> Vec<Message> {
 }
 
 /// What the store must hold: (topic, ts in ms) → millilitres.
-fn expected(n: usize) -> BTreeMap<(String, i64), i64> {
+pub fn expected(n: usize) -> BTreeMap<(String, i64), i64> {
     let row = |i: usize| {
         let (source, k) = (i % SOURCES, i / SOURCES);
         ((format!("meters/w{source}/state"), (START_S + 60 * k as i64) * 1_000), (1_000 * source + k) as i64 * 1_000)
@@ -32,7 +32,7 @@ fn expected(n: usize) -> BTreeMap<(String, i64), i64> {
     (0..n).map(row).collect()
 }
 
-fn stored(d: &Daemon) -> BTreeMap<(String, i64), i64> {
+pub fn stored(d: &Daemon) -> BTreeMap<(String, i64), i64> {
     let db = d.database();
     let mut q = db.prepare("SELECT s.topic, r.ts, r.v0 FROM readings r JOIN sources s USING (source)").unwrap();
     let rows = q.query_map([], |r| Ok(((r.get(0)?, r.get(1)?), r.get(2)?))).unwrap();
@@ -43,11 +43,11 @@ fn stored(d: &Daemon) -> BTreeMap<(String, i64), i64> {
     map
 }
 
-fn stored_rows(d: &Daemon) -> i64 {
+pub fn stored_rows(d: &Daemon) -> i64 {
     d.database().query_row("SELECT coalesce(sum(rows), 0) FROM commits", [], |r| r.get(0)).unwrap()
 }
 
-fn meters() -> String {
+pub fn meters() -> String {
     (0..SOURCES)
         .map(|i| {
             format!(

@@ -218,6 +218,15 @@ impl Daemon {
         Daemon { folder: folder.to_owned(), child, lines, http: 0 }
     }
 
+    /// One that was begun in another way, with its stderr piped; waits until it is ready and hears the broker.
+    pub fn adopt(folder: &Path, mut child: Child) -> Daemon {
+        let lines = Lines::of(&mut child);
+        let mut d = Daemon { folder: folder.to_owned(), child, lines, http: 0 };
+        d.http = d.wait_for_ready();
+        d.wait_for_line(" subscribed");
+        d
+    }
+
     fn wait_for_ready(&mut self) -> u16 {
         let line = self.wait_for_line("READY");
         let port = line.split("http://127.0.0.1:").nth(1).and_then(|r| r.split('/').next()).and_then(|p| p.parse().ok());

@@ -11,6 +11,7 @@ mod publisher;
 mod readme;
 #[path = "../support/robot.rs"]
 mod robot;
+mod sick;
 mod simulate;
 mod tls;
 mod unruly;

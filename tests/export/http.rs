@@ -29,7 +29,7 @@ impl Served {
             clock_sure: true,
             broker: Broker { state: BrokerState::Connected, since: Ts(0), last_error: None },
             store: StoreHealth { state: StoreState::Ok, since: Ts(0), last_error: None },
-            batches: Batches { committed: 1, failed: 0, last_at: None },
+            batches: Batches { committed: 1, failed: 0, last_at: None, last_took_ms: None },
             channels: vec![],
             backup: None,
         };

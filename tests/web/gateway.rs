@@ -221,7 +221,7 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
         clock_sure: true,
         broker: Broker { state: BrokerState::Connected, since: now, last_error: None },
         store: StoreHealth { state: StoreState::Ok, since: now, last_error: None },
-        batches: Batches { committed: 1, failed: 0, last_at: Some(now) },
+        batches: Batches { committed: 1, failed: 0, last_at: Some(now), last_took_ms: Some(7) },
         channels: vec![],
         backup: None,
     }));

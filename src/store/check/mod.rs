@@ -10,9 +10,11 @@ pub use finding::{Finding, Lost, Silence, Whole};
 pub(super) use tables::contents;
 
 use super::error::{OpenError, ReadError};
+use super::part::beside;
 use super::salvage::is_damage;
 use super::{Settings, connection, schema};
 use pages::pages;
+use rusqlite::Connection;
 use serde::Serialize;
 use std::fs;
 use std::io::Read;
@@ -71,9 +73,14 @@ pub fn check(settings: &Settings, depth: Depth, tell: &mut dyn FnMut(CheckStep<'
         return Err(OpenError::Missing { path }.into());
     }
     let mut report = Report { file: path.clone(), schema: None, batch: 0, readings: 0, findings: vec![], whole: vec![] };
-    let opened = match connection::to_read(&path) {
+    let known = |conn: rusqlite::Result<Connection>| match conn {
         Ok(conn) => schema::version_of(&conn, &path).map(|version| (conn, version)),
         Err(e) => Err(OpenError::sqlite(&path, e)),
+    };
+    let opened = match known(connection::to_read(&path)) {
+        // A card that was mounted read-only: nobody writes, so there is nothing to agree on with anybody.
+        Err(OpenError::Unwritable { .. }) if !beside(&path, "-wal").exists() => known(connection::to_read_still(&path)),
+        opened => opened,
     };
     let (conn, version) = match opened {
         Ok(opened) => opened,
