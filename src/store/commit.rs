@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 /// A row further than this from the middle of its batch is listed in `late` instead of widening the batch's range.
 const LATE_BEYOND: Ms = Ms::hours(12);
 
-const INSERT_ROW: &str = "INSERT INTO readings (key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7)
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+/// What a row is written with, after the name of its table.
+const ROW: &str = "(key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// The writing connection and what it stored last.
 pub(super) struct Committer {
@@ -101,10 +101,11 @@ impl Committer {
         }
         let last_event = write_events(&tx, batch, head.last_event)?;
         outbox::write(&tx, &batch.outbox).map_err(sqlite)?;
-        write_rows(&tx, batch, &mut self.order)?;
-        if let Some(sealed_to) = self.sealer.sealed_to(&tx).map_err(sqlite)? {
-            write_changes(&tx, batch, sealed_to)?;
+        let (table, settled_to) = self.sealer.arrivals(&tx).map_err(sqlite)?;
+        if let Some(settled_to) = settled_to {
+            write_changes(&tx, batch, table, settled_to)?;
         }
+        write_rows(&tx, batch, table, &mut self.order)?;
         let next = Head {
             batch: batch.id,
             received: batch.received,
@@ -241,12 +242,12 @@ fn write_events(tx: &Connection, batch: &Batch, mut last: u64) -> Result<u64, Co
 }
 
 /// In key order, whatever the order of arrival: each leaf page is then filled once, and pages split at the end, not in the middle.
-fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<(), CommitError> {
+fn write_rows(tx: &Connection, batch: &Batch, table: &str, order: &mut Vec<u32>) -> Result<(), CommitError> {
     let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
     order.clear();
     order.extend((0..).take(batch.rows.len()));
     order.sort_unstable_by_key(|&i| (batch.rows[i as usize].ts, batch.rows[i as usize].source));
-    let mut insert = tx.prepare_cached(INSERT_ROW).map_err(sqlite)?;
+    let mut insert = tx.prepare_cached(&format!("INSERT INTO {table} {ROW}")).map_err(sqlite)?;
     for &pos in order.iter() {
         let row = &batch.rows[pos as usize];
         let key = key::key(row.ts, row.source).ok_or_else(|| CommitError::Unholdable { batch: batch.id, pos, row: Box::new(*row) })?;
@@ -267,20 +268,19 @@ fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<()
     Ok(())
 }
 
-/// Late rows, whose source is sealed beyond their time: none may contradict what is sealed, and each is a change.
-fn write_changes(tx: &Connection, batch: &Batch, sealed_to: Ts) -> Result<(), CommitError> {
+/// Looks at rows that are not newer than all that has settled: none may contradict it, and what comes behind sealed rows is a change.
+fn write_changes(tx: &Connection, batch: &Batch, table: &str, settled_to: Ts) -> Result<(), CommitError> {
     let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
-    for (pos, row) in (0..).zip(&batch.rows).filter(|(_, r)| r.ts <= sealed_to) {
-        match seal::behind(tx, row).map_err(|source| CommitError::Sealed { batch: batch.id, source })? {
-            None => {}
-            Some(Behind::Free) => {
+    for (pos, row) in (0..).zip(&batch.rows).filter(|(_, r)| r.ts <= settled_to) {
+        match seal::behind(tx, row, table).map_err(|source| CommitError::Settled { batch: batch.id, source })? {
+            Behind::Nothing => {}
+            Behind::Late => {
                 tx.prepare_cached("INSERT INTO changes (batch, kind, key) VALUES (?1, 'late', ?2)")
                     .and_then(|mut s| s.execute((integer(batch.id), key::key(row.ts, row.source))))
                     .map_err(sqlite)?;
             }
-            Some(Behind::Taken(place, stored)) => {
-                let (new, stored_batch) = (Box::new(*row), place.batch);
-                return Err(CommitError::Clash { batch: batch.id, pos, new, stored_batch, stored_pos: 0, stored });
+            Behind::Taken { batch: stored_batch, pos: stored_pos, row: stored } => {
+                return Err(CommitError::Clash { batch: batch.id, pos, new: Box::new(*row), stored_batch, stored_pos, stored });
             }
         }
     }
