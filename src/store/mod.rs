@@ -12,25 +12,27 @@
 mod batch;
 mod commit;
 mod connection;
-mod days;
 mod error;
 mod fold;
+mod keeper;
 mod key;
 mod lock;
 mod outbox;
 mod query;
 mod reader;
 mod schema;
+mod volumes;
 mod writer;
 
 pub use batch::{Batch, Checkpoint, Committed, EventRecord};
-pub use days::{ClosedDay, DayColumn, DayOf};
 pub use error::{CommitError, CommitErrorKind, OpenError, ReadError};
 pub use fold::FoldItem;
+pub use keeper::{Seen, Volumes, Watch, Woken};
 pub use outbox::{Done, LOG_KEPT, Mark, MarkRefused, Outbox, OutboxEntry, Pending, PendingEntry};
 pub use query::{Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 pub use reader::{READER_CONNECTIONS, Reader};
 pub use schema::{APPLICATION_ID, VERSION};
+pub use volumes::{DayVolume, MonthVolume, Series, Told, ToldSeries};
 pub use writer::{QUEUE, Writer};
 
 use std::path::PathBuf;
