@@ -1,8 +1,8 @@
 //! One batch, one transaction.
 
 use super::batch::{Batch, Committed};
-use super::days::{DayOf, Keeper};
 use super::error::{CommitError, OpenError};
+use super::keeper::{Ask, Keeper};
 use super::key;
 use super::outbox::{self, Mark};
 use super::query::{self, Head, integer, kind_text, quantity_text};
@@ -33,14 +33,14 @@ pub(super) struct Committer {
     head: Option<Head>,
     /// Indexes into the batch's rows, in key order. Kept for its memory.
     order: Vec<u32>,
-    days: Keeper,
+    volumes: Keeper,
     sealer: Sealer,
 }
 
 impl Committer {
     pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
         let file = file_id(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
-        Ok(Committer { conn, path, file, head: None, order: Vec::new(), days: Keeper::default(), sealer: Sealer::default() })
+        Ok(Committer { conn, path, file, head: None, order: Vec::new(), volumes: Keeper::default(), sealer: Sealer::default() })
     }
 
     #[cfg(test)]
@@ -48,8 +48,18 @@ impl Committer {
         Committer { sealer: Sealer::with(rules), ..self }
     }
 
-    pub(super) fn keep_days(&mut self, calendar: DayOf) {
-        self.days.follow(calendar);
+    /// What whoever tells days asks.
+    pub(super) fn volumes(&mut self, ask: Ask) {
+        self.volumes.answer(&mut self.conn, ask);
+        self.roll_back();
+    }
+
+    /// After an error a transaction may outlive its own end: a COMMIT that failed may leave it open.
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit() {
+            // If this fails too, the next BEGIN says so.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
     }
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed, CommitError> {
@@ -76,12 +86,9 @@ impl Committer {
         }
         self.head = None;
         let written = self.write(batch, head);
-        if !self.conn.is_autocommit() {
-            // The transaction outlived its own end: a COMMIT that failed may leave it open. If this fails too, the next BEGIN says so.
-            let _ = self.conn.execute_batch("ROLLBACK");
-        }
+        self.roll_back();
         if written.is_err() {
-            self.days.forget();
+            self.volumes.forget();
             self.sealer.forget();
         }
         self.head = Some(written?);
@@ -115,7 +122,7 @@ impl Committer {
         };
         let range = main_range(&batch.rows);
         write_commit(&tx, batch, next, range).map_err(sqlite)?;
-        self.days.keep(&tx, &batch.rows, range.map(|r| r.1), batch.received).map_err(sqlite)?;
+        self.volumes.rows(&tx, &batch.rows, range.map(|r| r.1), batch.received).map_err(sqlite)?;
         if let Some(c) = &batch.checkpoint {
             // The free slot, or the one with the older state.
             tx.prepare_cached(

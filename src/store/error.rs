@@ -83,6 +83,8 @@ pub enum CommitError {
     Settled { batch: u64, source: ReadError },
     #[error("the outbox cannot be marked: {source}")]
     Mark { source: rusqlite::Error },
+    #[error("days cannot be told: {source}")]
+    Tell { source: rusqlite::Error },
     #[error("closing: {source}; nothing is lost, the log is read at the next start")]
     Close { source: rusqlite::Error },
     #[error("the store's thread is gone")]
@@ -92,7 +94,10 @@ pub enum CommitError {
 impl CommitError {
     pub fn kind(&self) -> CommitErrorKind {
         match self {
-            CommitError::Sqlite { source, .. } | CommitError::Mark { source } | CommitError::Close { source } => sqlite_kind(source),
+            CommitError::Sqlite { source, .. }
+            | CommitError::Mark { source }
+            | CommitError::Tell { source }
+            | CommitError::Close { source } => sqlite_kind(source),
             CommitError::Settled { source: ReadError::Sqlite(source), .. } => sqlite_kind(source),
             _ => CommitErrorKind::Fatal,
         }
