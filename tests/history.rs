@@ -1,16 +1,17 @@
-//! Hours and days from a real store: whatever the meters did and however late it came, closed days tell the same as the rows, and both the
+//! Hours and days from a real store: whatever the meters did and however late it came, told days tell the same as the rows, and both the
 //! same as a fold that is obviously right.
 #![cfg(feature = "daemon")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 
+use heyun::domain::engine::SourceRecord;
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
 use heyun::domain::time::{Day, Ms, Ts};
 use heyun::domain::topology::{
     Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
 };
 use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
-use heyun::history::{Basis, Interval, Register, Scale, Span, USUAL_DAYS, buckets, intervals, passed};
-use heyun::store::{Batch, Reader, Settings, Writer, open};
+use heyun::history::{Basis, Historian, Interval, Register, Scale, Span, Step, USUAL_DAYS, buckets, intervals, passed};
+use heyun::store::{Batch, Reader, Series, Settings, Volumes, Writer, open};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -45,7 +46,9 @@ fn topology(tz: TimeZone) -> Topology {
         limits: Limits::default(),
         price_milliyuan_per_tonne: None,
     };
-    let column = |name: &str, quantity| Column { name: name.into(), quantity };
+    let mut points = vec![point(0, None), point(1, None), point(2, Some(Ms::minutes(15)))];
+    // All three are columns of one source.
+    points.iter_mut().for_each(|p| p.source.iter_mut().for_each(|s| s.topic = "t".into()));
     Topology {
         gateway: "g".into(),
         tz,
@@ -58,12 +61,14 @@ fn topology(tz: TimeZone) -> Topology {
             households: None,
             residents: None,
         }],
-        points: vec![point(0, None), point(1, None), point(2, Some(Ms::minutes(15)))],
-        feeds: vec![Feed {
-            name: "f".into(),
-            columns: vec![column("register", Quantity::Volume), column("pulses", Quantity::Pulses), column("mean", Quantity::Flow)],
-        }],
+        points,
+        feeds: vec![Feed { name: "f".into(), columns: columns() }],
     }
+}
+
+fn columns() -> Vec<Column> {
+    let column = |name: &str, quantity| Column { name: name.into(), quantity };
+    vec![column("register", Quantity::Volume), column("pulses", Quantity::Pulses), column("mean", Quantity::Flow)]
 }
 
 fn register(point: PointIx) -> Register {
@@ -71,29 +76,43 @@ fn register(point: PointIx) -> Register {
     Register { source: SourceId(1), column: point.0 as usize, quantity }
 }
 
-/// A store that closes days, and one with the same rows that does not.
-struct Two {
-    closing: (Writer, Reader),
+/// A store whose days are told, and one with the same rows where they are not.
+struct Two<'a> {
+    telling: (Writer, Reader),
+    volumes: Volumes,
+    historian: Historian<'a>,
     plain: (Writer, Reader),
     batch: u64,
     now: Ts,
+    /// On a clock that only goes forward.
+    clock: Ms,
 }
 
-impl Two {
-    fn new(dir: &Path, tz: &TimeZone) -> Two {
+impl<'a> Two<'a> {
+    fn new(dir: &Path, t: &'a Topology) -> Two<'a> {
         let open = |name| open(&Settings { path: dir.join(name) }).unwrap();
-        let two = Two { closing: open("closing.db"), plain: open("plain.db"), batch: 0, now: T0 };
-        let tz = tz.clone();
-        two.closing.0.keep_days(Box::new(move |ts| Day::of(ts, &tz))).unwrap();
-        two
+        let telling = open("telling.db");
+        let volumes = telling.0.volumes().unwrap();
+        Two { telling, volumes, historian: Historian::new(t), plain: open("plain.db"), batch: 0, now: T0, clock: Ms::ZERO }
     }
 
     fn commit(&mut self, rows: &[Row]) {
         self.batch += 1;
         self.now = rows.iter().map(|r| r.ts).fold(self.now + Ms::minutes(1), Ts::max);
-        let batch = Arc::new(Batch { id: self.batch, received: self.now, rows: rows.to_vec(), ..Batch::default() });
-        self.closing.0.commit(batch.clone()).unwrap();
+        let sources = if self.batch > 1 {
+            vec![]
+        } else {
+            vec![SourceRecord { source: SourceId(1), id: "g.1".into(), topic: "t".into(), columns: columns() }]
+        };
+        let batch = Arc::new(Batch { id: self.batch, received: self.now, rows: rows.to_vec(), sources, ..Batch::default() });
+        self.telling.0.commit(batch.clone()).unwrap();
         self.plain.0.commit(batch).unwrap();
+    }
+
+    /// Has days told, some time later, until nothing is left that could be.
+    fn tell(&mut self, later: Ms) {
+        self.clock = self.clock + later;
+        while let Step::More { .. } = self.historian.step(&self.telling.1, &self.volumes, self.clock).unwrap() {}
     }
 }
 
@@ -192,18 +211,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn closed_days_tell_the_same_as_their_rows(
+    fn told_days_tell_the_same_as_their_rows(
         moves in moves(), size in 3usize..60, zone in prop::sample::select(vec!["Europe/Rome", "Asia/Shanghai", "America/St_Johns"]),
         asked in prop::collection::vec((-30i64..900, 1i64..900), 2),
+        // What is done after a batch: nothing, a look with days told in the middle of things, or all told after some quiet.
+        looks in prop::collection::vec(prop_oneof![2 => Just(None), 1 => Just(Some(Ms::ZERO)), 1 => Just(Some(Ms::minutes(1)))], 80),
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let tz = TimeZone::get(zone).unwrap();
-        let t = topology(tz.clone());
-        let mut two = Two::new(dir.path(), &tz);
+        let t = topology(TimeZone::get(zone).unwrap());
+        let mut two = Two::new(dir.path(), &t);
         for (n, rows) in batches(&moves, size).iter().enumerate() {
             two.commit(rows);
-            // In the middle of things, too: some days are closed, some were opened again.
-            if n % 5 > 0 {
+            if let Some(later) = looks[n % looks.len()] {
+                two.tell(later);
+            }
+            if n % 3 > 0 {
                 continue;
             }
             for point in [REGISTER, PULSES, MEAN] {
@@ -211,24 +233,26 @@ proptest! {
                     let from = T0 + Ms::hours(*from);
                     let span = Span { from, to: from + Ms::hours(*hours) };
                     let ask = |r: &Reader, scale| buckets(r, &t, point, Some(register(point)), span, scale).unwrap();
-                    let days = ask(&two.closing.1, Scale::Day);
-                    prop_assert_eq!(&days, &ask(&two.plain.1, Scale::Day));
-                    let hours = ask(&two.closing.1, Scale::Hour);
-                    prop_assert_eq!(&hours, &ask(&two.plain.1, Scale::Hour));
+                    prop_assert_eq!(&ask(&two.telling.1, Scale::Day), &ask(&two.plain.1, Scale::Day));
+                    prop_assert_eq!(&ask(&two.telling.1, Scale::Hour), &ask(&two.plain.1, Scale::Hour));
                     let told = |r: &Reader| passed(r, &t, point, register(point), span).unwrap();
-                    let (a, b) = (told(&two.closing.1), told(&two.plain.1));
-                    prop_assert_eq!((a.volume, a.unknown, a.until), (b.volume, b.unknown, b.until));
+                    let (a, b) = (told(&two.telling.1), told(&two.plain.1));
+                    prop_assert_eq!(a, b);
                 }
             }
         }
-        // Over all that there is, by a fold of one's own.
+        // Once it is quiet, all is told that can be: up to the last reading's day, or the one before.
+        two.commit(&[Row { ts: two.now + Ms::hours(30), source: SourceId(0), values: Values::single(1), flags: Flags::NONE }]);
+        two.tell(Ms::ZERO);
+        two.tell(Ms::minutes(1));
         let end = T0 + Ms::minutes(moves.iter().map(|m| m.minutes).sum::<i64>() + 16);
         for point in [REGISTER, PULSES, MEAN] {
             let all = all(&two.plain.1, &t, point);
             for scale in [Scale::Day, Scale::Hour] {
                 let span = Span { from: T0, to: end };
-                let found = buckets(&two.closing.1, &t, point, Some(register(point)), span, scale).unwrap();
+                let found = buckets(&two.telling.1, &t, point, Some(register(point)), span, scale).unwrap();
                 for b in &found {
+                    // By a fold of one's own, over all that there is.
                     let (sum, known) = reference(&all, b.span);
                     prop_assert_eq!((i128::from(b.volume.unwrap_or_default().0), b.known.0), (sum, known), "{:?}", b);
                     prop_assert_eq!(b.volume.is_some(), known > 0);
@@ -237,31 +261,41 @@ proptest! {
                 let sum: i64 = found.iter().filter_map(|b| b.volume).map(|v| v.0).sum();
                 prop_assert_eq!(sum, all.iter().filter_map(|i| i.volume).map(|v| v.0).sum::<i64>(), "the buckets sum to the intervals");
             }
+            let told = two.telling.1.told_of(register(point).series().unwrap()).unwrap();
+            let last = all.iter().map(|i| i.to).max();
+            let next = told.map_or(i32::MIN, |t| t.next);
+            prop_assert!(last.is_none_or(|ts| next >= Day::of(ts, &t.tz).number), "{:?} {:?}", next, last);
         }
     }
 }
 
 #[test]
-fn most_days_of_a_quiet_register_need_no_row() {
+fn told_days_need_no_row() {
     let dir = tempfile::tempdir().unwrap();
-    let tz = TimeZone::get("Asia/Shanghai").unwrap();
-    let t = topology(tz.clone());
-    let mut two = Two::new(dir.path(), &tz);
+    let t = topology(TimeZone::get("Asia/Shanghai").unwrap());
+    let mut two = Two::new(dir.path(), &t);
     let rows: Vec<Row> = (0..24 * 30).map(|h| row(T0 + Ms::hours(h), 100 * h, 100_000, Flags::NONE)).collect();
     for day in rows.chunks(24) {
         two.commit(day);
     }
+    two.tell(Ms::ZERO);
     // A store that has lost its rows, but not its days.
-    drop(two.closing.0);
-    let path = dir.path().join("closing.db");
+    drop(two.telling.0);
+    let path = dir.path().join("telling.db");
     rusqlite::Connection::open(&path).unwrap().execute("DELETE FROM readings", []).unwrap();
     let reader = heyun::store::open_reader(&Settings { path }).unwrap();
-    let span = Span { from: T0 + Ms::days(2), to: T0 + Ms::days(20) };
+    let span = Span { from: T0, to: T0 + Ms::days(20) };
     let found = buckets(&reader, &t, REGISTER, Some(register(REGISTER)), span, Scale::Day).unwrap();
     let litres: Vec<Option<i64>> = found.iter().map(|b| b.volume.map(|v| v.0 / 1_000)).collect();
-    // The first day lacks what came in over its start.
-    assert_eq!(litres[1..litres.len() - 1], vec![Some(2_400); litres.len() - 2][..]);
-    assert!(found[1..found.len() - 1].iter().all(|b| b.complete));
+    // From noon on, and then whole days.
+    assert_eq!(litres[0], Some(400));
+    assert_eq!(litres[1..], vec![Some(2_400); litres.len() - 1][..]);
+    assert!(!found[0].complete && found[1..].iter().all(|b| b.complete));
+    let months = reader.monthly(Some(Series { source: SourceId(1), column: 0 }), 24_000..25_000).unwrap();
+    assert_eq!(
+        months.iter().map(|(_, m, v)| (m.to_string(), v.days, v.complete)).collect::<Vec<_>>(),
+        [("2026-03".into(), 5, 4), ("2026-04".into(), 25, 25)]
+    );
 }
 
 #[test]
@@ -269,7 +303,7 @@ fn today_and_a_usual_day_until_the_same_time() {
     let dir = tempfile::tempdir().unwrap();
     let tz = TimeZone::get("Europe/Rome").unwrap();
     let t = topology(tz.clone());
-    let mut two = Two::new(dir.path(), &tz);
+    let mut two = Two::new(dir.path(), &t);
     // Nine days at 100 L/h, read at a quarter past; the fourth is silent for most of its morning, and the clocks go forward on the second.
     let midnight = Day::of(T0, &tz).next(&tz).from;
     let at = |day: i64, minutes: i64| midnight + Ms::days(day) - Ms::hours(i64::from(day >= 2)) + Ms::minutes(minutes);
@@ -281,8 +315,8 @@ fn today_and_a_usual_day_until_the_same_time() {
     }
     let heads = [(REGISTER, register(REGISTER)), (MEAN, register(MEAN))];
     let now = at(8, 9 * 60 + 20);
-    let basis = Basis::of(&two.closing.1, &t, &heads, now).unwrap();
-    let [register_water, mean_water] = basis.water(&two.closing.1, &t, now).unwrap()[..] else { panic!("one each") };
+    let basis = Basis::of(&two.telling.1, &t, &heads, now).unwrap();
+    let [register_water, mean_water] = basis.water(&two.telling.1, &t, now).unwrap()[..] else { panic!("one each") };
     let litres = |w: Option<Millilitres>| w.map(|v| v.0 / 1_000);
     assert_eq!(litres(register_water.today), Some(925), "until 09:15 it was read");
     let before: Vec<Option<i64>> = register_water.before.iter().map(|w| litres(*w)).collect();
@@ -292,8 +326,8 @@ fn today_and_a_usual_day_until_the_same_time() {
 
     assert!(basis.holds(&heads, now + Ms::minutes(9)) && !basis.holds(&heads, now + Ms::minutes(10)) && !basis.holds(&heads[..1], now));
     let early = at(8, 0);
-    let basis = Basis::of(&two.closing.1, &t, &heads[..1], early).unwrap();
-    let w = basis.water(&two.closing.1, &t, early).unwrap()[0];
+    let basis = Basis::of(&two.telling.1, &t, &heads[..1], early).unwrap();
+    let w = basis.water(&two.telling.1, &t, early).unwrap()[0];
     assert_eq!((w.today, w.before), (Some(Millilitres::ZERO), [Some(Millilitres::ZERO); USUAL_DAYS]));
-    assert_eq!(Basis::of(&two.closing.1, &t, &[], now).unwrap().water(&two.closing.1, &t, now).unwrap(), []);
+    assert_eq!(Basis::of(&two.telling.1, &t, &[], now).unwrap().water(&two.telling.1, &t, now).unwrap(), []);
 }

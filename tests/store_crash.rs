@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers of the test's own")]
 
-#[path = "support/days.rs"]
-mod days;
+#[path = "support/told.rs"]
+mod told;
 
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
-use heyun::domain::time::{Day, Ts};
-use heyun::store::{Batch, Checkpoint, CommitErrorKind, EventRecord, FoldItem, Reader, Settings, open, open_reader};
+use heyun::domain::time::{Ms, Ts};
+use heyun::history::{Historian, Step, settle};
+use heyun::store::{Batch, Checkpoint, CommitErrorKind, EventRecord, FoldItem, Reader, Settings, open};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -30,7 +31,8 @@ fn batch(id: u64) -> Arc<Batch> {
     let events =
         vec![EventRecord { seq: id, at: Ts(T0), incident: "gw.A".into(), code: "found".into(), body: "x".repeat(id as usize % 700) }];
     let checkpoint = id.is_multiple_of(16).then(|| Checkpoint { format: 1, body: vec![id as u8; 30_000] });
-    Arc::new(Batch { id, received: Ts(T0), rows, events, checkpoint, ..Batch::default() })
+    let sources = if id == 1 { told::sources(40) } else { vec![] };
+    Arc::new(Batch { id, received: Ts(T0 + id as i64 * 5_000), rows, events, checkpoint, sources, ..Batch::default() })
 }
 
 /// Everything up to the newest batch is there, whole and as it was sent. Returns the newest batch.
@@ -63,14 +65,12 @@ fn verify(reader: &Reader) -> u64 {
     reader.fold_from(after, &mut take).unwrap();
     assert_eq!(found.len() as u64, newest - after);
     for (id, b) in (after + 1..).zip(found) {
-        assert_eq!(b, Batch { checkpoint: None, ..(*batch(id)).clone() });
+        assert_eq!(b, Batch { checkpoint: None, sources: vec![], ..(*batch(id)).clone() });
     }
     let checkpoint = reader.checkpoint().unwrap();
     assert_eq!(checkpoint.as_ref().map_or(0, |c| c.batch), newest / 16 * 16);
     assert_eq!(checkpoint.map(|c| c.checkpoint), batch(newest / 16 * 16).checkpoint.clone().filter(|_| newest >= 16));
-    // Late rows come for days long past: every fifth batch closes one.
-    let closed = days::checked(reader, 0..1).len() as u64;
-    assert!(closed <= newest / 5, "{closed} days of {newest} batches");
+    told::checked(reader, &told::topology("UTC", 40));
     newest
 }
 
@@ -79,10 +79,14 @@ fn verify(reader: &Reader) -> u64 {
 fn child_that_commits_until_it_is_killed() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let (writer, reader) = open(&Settings { path: path.into() }).unwrap();
-    writer.keep_days(Box::new(|ts| Day::of(ts, &jiff::tz::TimeZone::UTC))).unwrap();
+    let (topology, volumes) = (told::topology("UTC", 40), writer.volumes().unwrap());
+    settle(&reader, &volumes, &topology).unwrap();
+    let mut historian = Historian::new(&topology);
     let mut out = std::io::stdout();
     for id in reader.last_batch().unwrap().map_or(0, |h| h.batch) + 1.. {
         writer.commit(batch(id)).unwrap();
+        // A minute of quiet after each: late rows take days back, and they are told again.
+        historian.step(&reader, &volumes, Ms::minutes(id as i64)).unwrap();
         writeln!(out, "stored {id}").and_then(|()| out.flush()).unwrap();
     }
 }
@@ -129,7 +133,15 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         // The engine would send again what it did not see acknowledged.
         assert!(writer.commit(batch(newest)).unwrap().repeated);
     }
-    assert!(!days::checked(&open_reader(&Settings { path: path.clone() }).unwrap(), 0..40).is_empty());
+    // Whatever was taken back when it was killed is told again.
+    let (writer, reader) = open(&Settings { path: path.clone() }).unwrap();
+    let (topology, volumes) = (told::topology("UTC", 40), writer.volumes().unwrap());
+    let mut historian = Historian::new(&topology);
+    writer.commit(batch(newest + 1)).unwrap();
+    for minutes in 0..2 {
+        while let Step::More { .. } = historian.step(&reader, &volumes, Ms::minutes(minutes)).unwrap() {}
+    }
+    assert!(!told::checked(&reader, &topology)[0].is_empty());
     let check: String = rusqlite::Connection::open(&path).unwrap().query_row("PRAGMA integrity_check", [], |r| r.get(0)).unwrap();
     assert_eq!(check, "ok");
 }

@@ -1,7 +1,7 @@
 //! The process: starts the parts in order, watches over them, stops them in order.
 //!
-//! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), `backup` (the daily copy, where there is
-//! to be one), and the runtime's workers for HTTP, signals and the watchdog. A part that ends by itself ends the process: a gateway that half works looks like one that
+//! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), [`historian`] (tells days), `backup` (the
+//! daily copy, where there is to be one), and the runtime's workers for HTTP, signals and the watchdog. A part that ends by itself ends the process: a gateway that half works looks like one that
 //! works.
 
 mod backup;
@@ -11,6 +11,7 @@ mod commit_rule;
 mod engine_thread;
 mod error;
 mod health;
+mod historian;
 mod settings;
 
 pub use clock::now;
@@ -19,7 +20,6 @@ pub use settings::channels;
 
 use crate::config::Config;
 use crate::domain::engine::Effects;
-use crate::domain::time::Day;
 use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
 use crate::{notify, store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
@@ -67,8 +67,6 @@ async fn serve(config: &Config) -> Result<(), Error> {
         info!("the config names no channel: incidents are shown, and nobody is told of them");
     }
     let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
-    let zone = topology.tz.clone();
-    writer.keep_days(Box::new(move |ts| Day::of(ts, &zone)))?;
     // A fold may take seconds: a signal that comes meanwhile ends the process, for nothing has happened yet.
     let folding = tokio::task::spawn_blocking({
         let (topology, reader) = (topology.clone(), reader.clone());
@@ -87,7 +85,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let listener = web::Settings { listen: addr }.bind().await.map_err(|source| Error::Bind { addr, source })?;
     let bound = listener.local_addr().map_err(|source| Error::Bind { addr, source })?;
 
-    let (ended_tx, mut ended) = mpsc::channel::<Ended>(4);
+    let (ended_tx, mut ended) = mpsc::channel::<Ended>(5);
     let (stop_tx, stop) = watch::channel(false);
     let (web_stop_tx, mut web_stop) = watch::channel(false);
     let (broker_tx, broker) = mpsc::channel::<FromBroker>(INBOX_CHUNKS);
@@ -111,6 +109,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let names = channels.iter().map(|c| c.name.clone()).collect();
     let outputs = Outputs { acks, snapshot: snapshot_tx, store: store_tx, notices, channels: names };
     let outbox = writer.outbox();
+    let told = ended_tx.clone();
+    let historian = historian::start(topology.clone(), &reader, writer.volumes()?, move || report(&told, ("historian", Ok(()))))?;
     let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
     let engine_thread = spawn_engine(engine, ended_tx.clone())?;
 
@@ -175,6 +175,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
         }
         drop(broker_tx);
         notifier.stop(LAST_MESSAGE).await;
+        joined("historian", move || historian.stop()).await?;
         stop_tx.send_replace(true);
         joined("engine", move || engine_thread.join().is_ok()).await?;
         if let Some(t) = mqtt_thread {

@@ -5,7 +5,7 @@
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::ops::{Add, Sub};
+use std::ops::{Add, Range, Sub};
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -137,6 +137,41 @@ impl Month {
     pub fn end(self, tz: &TimeZone) -> Ts {
         self.next().start(tz)
     }
+
+    /// The month of a day with this [`Day::number`]; beyond the calendar its nearest end.
+    pub fn of_day(number: i32) -> Month {
+        let date = date(number).unwrap_or(if number < 0 { civil::Date::MIN } else { civil::Date::MAX });
+        Month { year: date.year(), month: date.month() }
+    }
+
+    /// The numbers of its days ([`Day::number`]).
+    pub fn days(self) -> Range<i32> {
+        let first = |m: Month| civil::Date::new(m.year, m.month, 1).map_or(i32::MAX, number);
+        first(self)..first(self.next())
+    }
+
+    /// Months since January of the year 0: consecutive months have consecutive numbers.
+    pub fn number(self) -> i32 {
+        i32::from(self.year) * 12 + i32::from(self.month) - 1
+    }
+
+    /// The way back of [`Month::number`]; None beyond the calendar.
+    pub fn numbered(number: i32) -> Option<Month> {
+        let (year, month) = (i16::try_from(number.div_euclid(12)).ok()?, i8::try_from(number.rem_euclid(12)).ok()? + 1);
+        civil::Date::new(year, month, 1).ok().map(|_| Month { year, month })
+    }
+}
+
+/// The date of a day by its number; None beyond the calendar.
+fn date(number: i32) -> Option<civil::Date> {
+    let days = jiff::Span::new().try_days(i64::from(number)).ok()?;
+    civil::Date::new(1970, 1, 1).and_then(|d| d.checked_add(days)).ok()
+}
+
+/// Days since 1970-01-01, by the calendar.
+fn number(date: civil::Date) -> i32 {
+    let number = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_or(0, |t| t.as_second().div_euclid(86_400));
+    i32::try_from(number).unwrap_or(0)
 }
 
 /// A day of a compound's wall clock. Where the clocks change it has 23 or 25 hours.
@@ -160,14 +195,17 @@ impl Day {
 
     /// The day after this one.
     pub fn next(self, tz: &TimeZone) -> Day {
-        let after = civil::Date::new(1970, 1, 1).and_then(|d| d.checked_add(jiff::Span::new().try_days(i64::from(self.number) + 1)?));
-        after.map_or(self, |date| Day::on(date, tz))
+        Day::numbered(self.number.saturating_add(1), tz).unwrap_or(self)
+    }
+
+    /// The day with this number; None beyond the calendar.
+    pub fn numbered(number: i32, tz: &TimeZone) -> Option<Day> {
+        date(number).map(|date| Day::on(date, tz))
     }
 
     fn on(date: civil::Date, tz: &TimeZone) -> Day {
         let start = |d: civil::Date| tz.to_timestamp(d.at(0, 0, 0, 0)).map_or(Ts(i64::MAX), |t| Ts(t.as_millisecond()));
-        let number = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_or(0, |t| t.as_second() / 86_400);
-        Day { number: i32::try_from(number).unwrap_or(0), from: start(date), to: date.tomorrow().map_or(Ts(i64::MAX), start) }
+        Day { number: number(date), from: start(date), to: date.tomorrow().map_or(Ts(i64::MAX), start) }
     }
 }
 
@@ -237,6 +275,20 @@ mod tests {
         }
         Day::of(Ts(i64::MIN), &shanghai);
         Day::of(Ts(i64::MAX), &shanghai).next(&shanghai);
+    }
+
+    #[test]
+    fn months_and_days_have_numbers() {
+        let november = Month { year: 2026, month: 11 };
+        assert_eq!((november.days().len(), Month { year: 2028, month: 2 }.days().len()), (30, 29));
+        for number in november.days() {
+            assert_eq!(Month::of_day(number), november);
+            assert_eq!(Day::numbered(number, &TimeZone::UTC).unwrap().number, number);
+        }
+        assert_eq!((Month::of_day(0), Month::of_day(-1)), (Month { year: 1970, month: 1 }, Month { year: 1969, month: 12 }));
+        assert_eq!(Month::numbered(november.number()), Some(november));
+        assert_eq!(Month { year: 2026, month: 12 }.number() + 1, Month { year: 2027, month: 1 }.number());
+        assert_eq!((Month::numbered(i32::MAX), Day::numbered(i32::MIN, &TimeZone::UTC)), (None, None));
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use super::register::Register;
 use crate::domain::finding::Mark;
 use crate::domain::meter::{Ledger, Step, Value};
-use crate::domain::reading::{Flags, Row};
+use crate::domain::reading::Row;
 use crate::domain::time::Ts;
 use crate::domain::topology::Meter;
 use crate::domain::units::Millilitres;
-use crate::store::DayColumn;
 
 /// From one accepted reading to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +72,20 @@ pub enum Taken {
     },
 }
 
+impl Taken {
+    /// The intervals that end with it.
+    pub(super) fn each(self, f: &mut impl FnMut(Interval)) {
+        match self {
+            Taken::Nothing | Taken::Ignored(..) => {}
+            Taken::Passed(interval) => f(interval),
+            Taken::Restarted { unknown, passed } => {
+                f(unknown);
+                f(passed);
+            }
+        }
+    }
+}
+
 /// The account of one register: rows in, intervals out, nothing kept.
 #[derive(Clone, Debug)]
 pub struct Account<'a> {
@@ -108,15 +121,16 @@ impl<'a> Account<'a> {
 
     /// Takes the next row.
     pub fn row(&mut self, row: &Row) -> Taken {
-        let Some(value) = self.register.value(row) else { return Taken::Nothing };
-        // What no account takes on, this one does not either.
-        if row.flags.contains(Flags::AHEAD) {
-            return Taken::Ignored(row.ts, Why::Ahead);
+        match self.register.reading(row, self.since) {
+            None => Taken::Nothing,
+            Some(Err(why)) => Taken::Ignored(row.ts, why),
+            Some(Ok(value)) => self.reading(row.ts, value),
         }
-        if row.ts < self.since {
-            return Taken::Ignored(row.ts, Why::Old);
-        }
-        let mark = self.ledger.mark(self.meter, Value { quantity: self.register.quantity, ts: row.ts, value });
+    }
+
+    /// Takes what the register showed.
+    pub(super) fn reading(&mut self, ts: Ts, value: i64) -> Taken {
+        let mark = self.ledger.mark(self.meter, Value { quantity: self.register.quantity, ts, value });
         let before = self.ledger.steps;
         match self.ledger.step(self.meter, mark) {
             Step::First => Taken::Ignored(mark.ts, Why::First),
@@ -142,45 +156,7 @@ impl<'a> Account<'a> {
 
     /// Takes the next row and hands out the intervals that it ends, if any.
     pub(super) fn each(&mut self, row: &Row, f: &mut impl FnMut(Interval)) {
-        match self.row(row) {
-            Taken::Nothing | Taken::Ignored(..) => {}
-            Taken::Passed(interval) => f(interval),
-            Taken::Restarted { unknown, passed } => {
-                f(unknown);
-                f(passed);
-            }
-        }
-    }
-
-    /// Takes all readings of a day at once, where that comes to the same as one by one: the first follows on, and then the register only
-    /// rose, nowhere faster than it can. False: nothing was taken.
-    pub(super) fn day(&mut self, day: &DayColumn, f: &mut impl FnMut(Interval)) -> bool {
-        let Some(steepest) = day.steepest else { return false };
-        if self.meter.mean_flow_over.is_some() || day.first.0 < self.since {
-            return false;
-        }
-        let mut ledger = self.ledger.clone();
-        let mut mark = |(ts, value)| ledger.mark(self.meter, Value { quantity: self.register.quantity, ts, value });
-        let (first, last, rise) = (mark(day.first), mark(day.last), mark((day.first.0, steepest)).register);
-        if rise.0 > self.meter.max_flow.0 {
-            return false;
-        }
-        let begins = ledger.step(self.meter, first);
-        // After a flicker the ledger stands elsewhere than the register.
-        if !matches!(begins, Step::First | Step::Passed { .. }) || ledger.last() != Some(first) {
-            return false;
-        }
-        let goes_on = (last.ts > first.ts).then(|| ledger.step(self.meter, last));
-        if !matches!(goes_on, None | Some(Step::Passed { .. })) || ledger.last() != Some(last) {
-            return false;
-        }
-        for step in [Some(begins), goes_on].into_iter().flatten() {
-            if let Step::Passed { from, to, volume, gap } = step {
-                f(Interval { from: from.ts, to: to.ts, volume: Some(volume), kind: moved(volume), gap });
-            }
-        }
-        self.ledger = ledger;
-        true
+        self.row(row).each(f);
     }
 }
 
@@ -244,7 +220,7 @@ impl<'a> Story<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::reading::{SourceId, Values};
+    use crate::domain::reading::{Flags, SourceId, Values};
     use crate::domain::time::Ms;
     use crate::domain::units::{MillilitresPerHour, Quantity};
 

@@ -4,16 +4,18 @@
 //! millilitre. What is not known is never filled in: the bucket says that it is not complete.
 
 use super::Span;
-use super::account::Interval;
+use super::days::daily;
 use super::register::Register;
-use super::share::{overlap, share};
-use super::walk::{Grain, walk};
+use super::tally::{Bucket, Tally};
+use super::walk::walk;
 use crate::domain::time::{Day, Ms, Ts};
 use crate::domain::topology::{PointIx, Topology};
-use crate::domain::units::Millilitres;
 use crate::store::{ReadError, Reader};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+
+/// Of a day, [`Scale::sure`].
+pub(super) const SURE_OF_A_DAY: Ms = Ms::hours(3);
 
 /// How long a bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ impl Scale {
     const fn sure(self) -> Ms {
         match self {
             Scale::Hour => Ms::minutes(75),
-            Scale::Day => Ms::hours(3),
+            Scale::Day => SURE_OF_A_DAY,
         }
     }
 
@@ -52,20 +54,7 @@ fn hour(ts: Ts, tz: &TimeZone) -> Span {
     Span { from, to: from + HOUR }
 }
 
-/// How much passed in an hour or a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    pub span: Span,
-    /// What is known to have passed; None where nothing is known of any moment of it.
-    pub volume: Option<Millilitres>,
-    /// For how much of its time that is known.
-    pub known: Ms,
-    /// All of its time is known, and the readings around its edges are close enough together.
-    pub complete: bool,
-}
-
-/// The buckets that hold the span, which is widened to whole ones. At most [`Scale::Hour`] costs what the raw rows cost; days are told by
-/// the store's closed days wherever these tell it exactly.
+/// The buckets that hold the span, which is widened to whole ones. Hours cost what the raw rows cost; of days most are told already.
 pub fn buckets(
     reader: &Reader,
     topology: &Topology,
@@ -74,77 +63,37 @@ pub fn buckets(
     span: Span,
     scale: Scale,
 ) -> Result<Vec<Bucket>, ReadError> {
-    let mut tally = Tally::new(span, scale, &topology.tz);
+    let mut tally = spans(span, scale, &topology.tz);
     if let Some(register) = register {
-        let grain = match scale {
-            Scale::Hour => Grain::Readings,
-            Scale::Day => Grain::Days,
-        };
-        walk(reader, topology, point, register, tally.span(), grain, &mut |i| tally.add(&i))?;
+        match scale {
+            Scale::Hour => walk(reader, topology, point, register, tally.span(), &mut |i| tally.add(&i))?,
+            Scale::Day => return Ok(daily(reader, topology, point, register, tally.span())?.0),
+        }
     }
     Ok(tally.finish())
 }
 
-struct Tally {
-    buckets: Vec<Bucket>,
-    sure: Ms,
-    /// Buckets before this one lie before all intervals that are still to come.
-    at: usize,
-}
-
-impl Tally {
-    fn new(span: Span, scale: Scale, tz: &TimeZone) -> Tally {
-        let mut buckets = vec![];
-        let mut next = scale.around(span.from, tz);
-        loop {
-            if next.from < next.to {
-                buckets.push(Bucket { span: next, volume: None, known: Ms::ZERO, complete: true });
-            }
-            if next.to >= span.to {
-                break;
-            }
-            let after = scale.around(next.to, tz);
-            if after.to <= next.to {
-                // The end of the calendar.
-                break;
-            }
-            next = Span { from: next.to, to: after.to };
+/// Whole hours or days that hold the span.
+fn spans(span: Span, scale: Scale, tz: &TimeZone) -> Tally {
+    let mut tally = Tally::new(scale.sure());
+    let mut next = scale.around(span.from, tz);
+    loop {
+        tally.push(next);
+        if next.to >= span.to {
+            break;
         }
-        Tally { buckets, sure: scale.sure(), at: 0 }
-    }
-
-    fn span(&self) -> Span {
-        let edge = |b: Option<&Bucket>, f: fn(Span) -> Ts| b.map_or(Ts(0), |b| f(b.span));
-        Span { from: edge(self.buckets.first(), |s| s.from), to: edge(self.buckets.last(), |s| s.to) }
-    }
-
-    fn add(&mut self, i: &Interval) {
-        while self.buckets.get(self.at).is_some_and(|b| b.span.to <= i.from) {
-            self.at += 1;
+        let after = scale.around(next.to, tz);
+        if after.to <= next.to {
+            // The end of the calendar.
+            break;
         }
-        for b in self.buckets[self.at..].iter_mut().take_while(|b| b.span.from < i.to) {
-            let crosses = i.from < b.span.from || i.to > b.span.to;
-            if crosses && i.to - i.from > self.sure {
-                b.complete = false;
-            }
-            if let Some(volume) = i.volume {
-                b.volume = Some(b.volume.unwrap_or_default() + share(i, volume, b.span));
-                b.known = Ms(b.known.0 + overlap(i, b.span).0);
-            }
-        }
+        next = Span { from: next.to, to: after.to };
     }
-
-    fn finish(mut self) -> Vec<Bucket> {
-        for b in &mut self.buckets {
-            b.complete &= b.known == b.span.to - b.span.from;
-        }
-        self.buckets
-    }
+    tally
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::account::Kind;
     use super::*;
 
     fn at(s: &str) -> Ts {
@@ -152,19 +101,15 @@ mod tests {
     }
 
     fn lengths(from: &str, to: &str, scale: Scale, zone: &str) -> Vec<i64> {
-        let t = Tally::new(Span { from: at(from), to: at(to) }, scale, &TimeZone::get(zone).unwrap());
-        assert!(t.buckets.windows(2).all(|w| w[0].span.to == w[1].span.from));
-        t.buckets.iter().map(|b| (b.span.to - b.span.from).0 / 60_000).collect()
+        let buckets = spans(Span { from: at(from), to: at(to) }, scale, &TimeZone::get(zone).unwrap()).finish();
+        assert!(buckets.windows(2).all(|w| w[0].span.to == w[1].span.from));
+        buckets.iter().map(|b| (b.span.to - b.span.from).0 / 60_000).collect()
     }
 
     #[test]
     fn a_span_is_widened_to_whole_buckets_of_the_wall_clock() {
         let tally = |scale| {
-            Tally::new(
-                Span { from: at("2026-11-24T01:10:00Z"), to: at("2026-11-24T02:00:00Z") },
-                scale,
-                &TimeZone::get("Asia/Kolkata").unwrap(),
-            )
+            spans(Span { from: at("2026-11-24T01:10:00Z"), to: at("2026-11-24T02:00:00Z") }, scale, &TimeZone::get("Asia/Kolkata").unwrap())
         };
         assert_eq!(tally(Scale::Hour).span(), Span { from: at("2026-11-24T00:30:00Z"), to: at("2026-11-24T02:30:00Z") });
         assert_eq!(tally(Scale::Day).span(), Span { from: at("2026-11-23T18:30:00Z"), to: at("2026-11-24T18:30:00Z") });
@@ -186,35 +131,9 @@ mod tests {
         for tz in [TimeZone::UTC, TimeZone::get("Asia/Shanghai").unwrap()] {
             for edge in [Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond()] {
                 for scale in [Scale::Hour, Scale::Day] {
-                    Tally::new(Span { from: Ts(edge) - Ms::days(3), to: Ts(edge) + Ms::days(3) }, scale, &tz);
+                    spans(Span { from: Ts(edge) - Ms::days(3), to: Ts(edge) + Ms::days(3) }, scale, &tz);
                 }
             }
         }
-    }
-
-    #[test]
-    fn volumes_are_split_exactly_and_what_is_not_known_is_told() {
-        let span = Span { from: Ts(0), to: Ts(4 * 3_600_000) };
-        let mut tally = Tally::new(span, Scale::Hour, &TimeZone::UTC);
-        let minutes = |a: i64, b: i64, ml: Option<i64>| Interval {
-            from: Ts(a * 60_000),
-            to: Ts(b * 60_000),
-            volume: ml.map(Millilitres),
-            kind: Kind::Forward,
-            gap: false,
-        };
-        for i in [
-            minutes(-10, 20, Some(100)),
-            minutes(20, 70, Some(7)),
-            minutes(70, 200, Some(1_000)),
-            minutes(200, 210, None),
-            minutes(210, 250, Some(40)),
-        ] {
-            tally.add(&i);
-        }
-        let told: Vec<_> = tally.finish().iter().map(|b| (b.volume.map(|v| v.0), b.known.0 / 60_000, b.complete)).collect();
-        // 67 of 100 and 5 of 7; 2 of 7 and 384 of 1000; 462; 154 and 30 of 40.
-        assert_eq!(told, [(Some(72), 60, true), (Some(386), 60, false), (Some(462), 60, false), (Some(184), 50, false)]);
-        assert_eq!(told.iter().filter_map(|t| t.0).sum::<i64>(), 67 + 7 + 1_000 + 30);
     }
 }

@@ -9,18 +9,23 @@
 
 mod account;
 mod buckets;
+mod days;
+mod historian;
 mod intervals;
 mod leak;
 mod register;
 mod share;
+mod tally;
 mod today;
 mod walk;
 
 pub use account::{Account, Ignored, Interval, Kind, Taken, Why};
-pub use buckets::{Bucket, Scale, buckets};
+pub use buckets::{Scale, buckets};
+pub use historian::{Historian, Step, StepError, settle};
 pub use intervals::{Intervals, Passed, intervals, passed};
 pub use leak::{SinceStart, since_start};
 pub use register::Register;
+pub use tally::Bucket;
 pub use today::{Basis, Head, USUAL_DAYS, Water};
 
 use crate::domain::time::Ts;

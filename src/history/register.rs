@@ -1,9 +1,15 @@
 //! Where a metering point's register stands in the store.
 
+use super::account::Why;
 use crate::domain::engine::{Snapshot, SourceRecord};
-use crate::domain::reading::{Row, SourceId};
-use crate::domain::topology::{Column, PointIx, Topology};
-use crate::domain::units::Quantity;
+use crate::domain::reading::{Flags, Row, SourceId};
+use crate::domain::time::Ts;
+use crate::domain::topology::{Column, Meter, PointIx, Topology};
+use crate::domain::units::{Millilitres, Quantity};
+use crate::store::Series;
+
+/// Counts the changes of the fold that make other volumes of the same rows.
+const FOLD: u32 = 1;
 
 /// The column of a source that is a point's register (or mean flow).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,29 @@ impl Register {
         let wanted = topology.feed(binding.feed).columns.get(usize::from(binding.column))?;
         let column = columns.iter().position(|c| c == wanted)?;
         Some(Register { source, column, quantity: wanted.quantity })
+    }
+
+    /// What an account takes on of a row, or why it does not; None where the device left the register out.
+    pub(super) fn reading(self, row: &Row, since: Ts) -> Option<Result<i64, Why>> {
+        let value = self.value(row)?;
+        Some(match row {
+            row if row.flags.contains(Flags::AHEAD) => Err(Why::Ahead),
+            row if row.ts < since => Err(Why::Old),
+            _ => Ok(value),
+        })
+    }
+
+    /// Its name in the store. None where the store has no room for the column.
+    pub fn series(self) -> Option<Series> {
+        Some(Series { source: self.source, column: u8::try_from(self.column).ok()? })
+    }
+
+    /// What a day's volume depends on besides the rows and the calendar, in words that anybody can compare.
+    pub(super) fn made_with(self, meter: &Meter, since: Ts) -> String {
+        let ml = |v: Option<Millilitres>| v.map_or_else(|| "-".to_owned(), |v| v.0.to_string());
+        let span = meter.mean_flow_over.map_or_else(|| "-".to_owned(), |ms| ms.0.to_string());
+        let (pulse, most) = (meter.pulse_weight.0, meter.max_flow.0);
+        format!("fold={FOLD} {:?} pulse={pulse} full={} most={most} mean={span} since={}", self.quantity, ml(meter.rollover_at), since.0)
     }
 
     /// What it shows in a row of its source; a device may leave it out.

@@ -1,8 +1,8 @@
 //! One batch, one transaction.
 
 use super::batch::{Batch, Committed};
-use super::days::{DayOf, Keeper};
 use super::error::{CommitError, OpenError};
+use super::keeper::{Ask, Keeper};
 use super::key;
 use super::outbox::{self, Mark};
 use super::query::{self, Head, integer, kind_text, quantity_text};
@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 /// A row further than this from the middle of its batch is listed in `late` instead of widening the batch's range.
 const LATE_BEYOND: Ms = Ms::hours(12);
 
-const INSERT_ROW: &str = "INSERT INTO readings (key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7)
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+/// What a row is written with, after the name of its table.
+const ROW: &str = "(key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// The writing connection and what it stored last.
 pub(super) struct Committer {
@@ -33,14 +33,14 @@ pub(super) struct Committer {
     head: Option<Head>,
     /// Indexes into the batch's rows, in key order. Kept for its memory.
     order: Vec<u32>,
-    days: Keeper,
+    volumes: Keeper,
     sealer: Sealer,
 }
 
 impl Committer {
     pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
         let file = file_id(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
-        Ok(Committer { conn, path, file, head: None, order: Vec::new(), days: Keeper::default(), sealer: Sealer::default() })
+        Ok(Committer { conn, path, file, head: None, order: Vec::new(), volumes: Keeper::default(), sealer: Sealer::default() })
     }
 
     #[cfg(test)]
@@ -48,8 +48,18 @@ impl Committer {
         Committer { sealer: Sealer::with(rules), ..self }
     }
 
-    pub(super) fn keep_days(&mut self, calendar: DayOf) {
-        self.days.follow(calendar);
+    /// What whoever tells days asks.
+    pub(super) fn volumes(&mut self, ask: Ask) {
+        self.volumes.answer(&mut self.conn, ask);
+        self.roll_back();
+    }
+
+    /// After an error a transaction may outlive its own end: a COMMIT that failed may leave it open.
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit() {
+            // If this fails too, the next BEGIN says so.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
     }
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed, CommitError> {
@@ -76,12 +86,9 @@ impl Committer {
         }
         self.head = None;
         let written = self.write(batch, head);
-        if !self.conn.is_autocommit() {
-            // The transaction outlived its own end: a COMMIT that failed may leave it open. If this fails too, the next BEGIN says so.
-            let _ = self.conn.execute_batch("ROLLBACK");
-        }
+        self.roll_back();
         if written.is_err() {
-            self.days.forget();
+            self.volumes.forget();
             self.sealer.forget();
         }
         self.head = Some(written?);
@@ -101,10 +108,11 @@ impl Committer {
         }
         let last_event = write_events(&tx, batch, head.last_event)?;
         outbox::write(&tx, &batch.outbox).map_err(sqlite)?;
-        write_rows(&tx, batch, &mut self.order)?;
-        if let Some(sealed_to) = self.sealer.sealed_to(&tx).map_err(sqlite)? {
-            write_changes(&tx, batch, sealed_to)?;
+        let (table, settled_to) = self.sealer.arrivals(&tx).map_err(sqlite)?;
+        if let Some(settled_to) = settled_to {
+            write_changes(&tx, batch, table, settled_to)?;
         }
+        write_rows(&tx, batch, table, &mut self.order)?;
         let next = Head {
             batch: batch.id,
             received: batch.received,
@@ -114,7 +122,7 @@ impl Committer {
         };
         let range = main_range(&batch.rows);
         write_commit(&tx, batch, next, range).map_err(sqlite)?;
-        self.days.keep(&tx, &batch.rows, range.map(|r| r.1), batch.received).map_err(sqlite)?;
+        self.volumes.rows(&tx, &batch.rows, range.map(|r| r.1), batch.received).map_err(sqlite)?;
         if let Some(c) = &batch.checkpoint {
             // The free slot, or the one with the older state.
             tx.prepare_cached(
@@ -241,12 +249,12 @@ fn write_events(tx: &Connection, batch: &Batch, mut last: u64) -> Result<u64, Co
 }
 
 /// In key order, whatever the order of arrival: each leaf page is then filled once, and pages split at the end, not in the middle.
-fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<(), CommitError> {
+fn write_rows(tx: &Connection, batch: &Batch, table: &str, order: &mut Vec<u32>) -> Result<(), CommitError> {
     let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
     order.clear();
     order.extend((0..).take(batch.rows.len()));
     order.sort_unstable_by_key(|&i| (batch.rows[i as usize].ts, batch.rows[i as usize].source));
-    let mut insert = tx.prepare_cached(INSERT_ROW).map_err(sqlite)?;
+    let mut insert = tx.prepare_cached(&format!("INSERT INTO {table} {ROW}")).map_err(sqlite)?;
     for &pos in order.iter() {
         let row = &batch.rows[pos as usize];
         let key = key::key(row.ts, row.source).ok_or_else(|| CommitError::Unholdable { batch: batch.id, pos, row: Box::new(*row) })?;
@@ -267,20 +275,19 @@ fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<()
     Ok(())
 }
 
-/// Late rows, whose source is sealed beyond their time: none may contradict what is sealed, and each is a change.
-fn write_changes(tx: &Connection, batch: &Batch, sealed_to: Ts) -> Result<(), CommitError> {
+/// Looks at rows that are not newer than all that has settled: none may contradict it, and what comes behind sealed rows is a change.
+fn write_changes(tx: &Connection, batch: &Batch, table: &str, settled_to: Ts) -> Result<(), CommitError> {
     let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
-    for (pos, row) in (0..).zip(&batch.rows).filter(|(_, r)| r.ts <= sealed_to) {
-        match seal::behind(tx, row).map_err(|source| CommitError::Sealed { batch: batch.id, source })? {
-            None => {}
-            Some(Behind::Free) => {
+    for (pos, row) in (0..).zip(&batch.rows).filter(|(_, r)| r.ts <= settled_to) {
+        match seal::behind(tx, row, table).map_err(|source| CommitError::Settled { batch: batch.id, source })? {
+            Behind::Nothing => {}
+            Behind::Late => {
                 tx.prepare_cached("INSERT INTO changes (batch, kind, key) VALUES (?1, 'late', ?2)")
                     .and_then(|mut s| s.execute((integer(batch.id), key::key(row.ts, row.source))))
                     .map_err(sqlite)?;
             }
-            Some(Behind::Taken(place, stored)) => {
-                let (new, stored_batch) = (Box::new(*row), place.batch);
-                return Err(CommitError::Clash { batch: batch.id, pos, new, stored_batch, stored_pos: 0, stored });
+            Behind::Taken { batch: stored_batch, pos: stored_pos, row: stored } => {
+                return Err(CommitError::Clash { batch: batch.id, pos, new: Box::new(*row), stored_batch, stored_pos, stored });
             }
         }
     }

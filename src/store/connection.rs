@@ -10,8 +10,8 @@ use std::time::Duration;
 /// How long a statement waits for a lock. In WAL mode only recovery, a closing connection or a foreign tool holds one.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Frames (pages) in the log after which a commit copies them into the database.
-const WAL_AUTOCHECKPOINT_PAGES: u32 = 1000;
+/// Frames (pages of 1 kB) in the log after which a commit copies them into the database.
+const WAL_AUTOCHECKPOINT_PAGES: u32 = 4000;
 
 /// To what the log is cut back after it grew beyond (a long reader, a large checkpoint): the size it has in quiet times.
 const WAL_LIMIT_BYTES: u32 = 8 << 20;

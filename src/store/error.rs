@@ -79,10 +79,12 @@ pub enum CommitError {
     SourceDiffers { batch: u64, source_id: u32 },
     #[error("{}: the database was removed or replaced while it was open; put it back and start again", .path.display())]
     Replaced { path: PathBuf },
-    #[error("batch {batch}: what is sealed at the time of a late row cannot be read: {source}")]
-    Sealed { batch: u64, source: ReadError },
+    #[error("batch {batch}: what is stored at the time of a late row cannot be read: {source}")]
+    Settled { batch: u64, source: ReadError },
     #[error("the outbox cannot be marked: {source}")]
     Mark { source: rusqlite::Error },
+    #[error("days cannot be told: {source}")]
+    Tell { source: rusqlite::Error },
     #[error("closing: {source}; nothing is lost, the log is read at the next start")]
     Close { source: rusqlite::Error },
     #[error("the store's thread is gone")]
@@ -92,8 +94,11 @@ pub enum CommitError {
 impl CommitError {
     pub fn kind(&self) -> CommitErrorKind {
         match self {
-            CommitError::Sqlite { source, .. } | CommitError::Mark { source } | CommitError::Close { source } => sqlite_kind(source),
-            CommitError::Sealed { source: ReadError::Sqlite(source), .. } => sqlite_kind(source),
+            CommitError::Sqlite { source, .. }
+            | CommitError::Mark { source }
+            | CommitError::Tell { source }
+            | CommitError::Close { source } => sqlite_kind(source),
+            CommitError::Settled { source: ReadError::Sqlite(source), .. } => sqlite_kind(source),
             _ => CommitErrorKind::Fatal,
         }
     }

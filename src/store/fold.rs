@@ -4,7 +4,7 @@ use super::batch::EventRecord;
 use super::error::ReadError;
 use super::key;
 use super::merge;
-use super::query::{STORED_ROW, StoredRow, count, event_of, integer, stored_row_of};
+use super::query::{self, STORED_ROW, StoredRow, count, event_of, integer, stored_row_of};
 use crate::domain::reading::Row;
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::MAX_COLUMNS;
@@ -106,12 +106,10 @@ impl Group {
                 rows.push(row?);
             }
             // Late for its own batch, but within the range of the others: it is there already.
-            let mut s = conn.prepare_cached(&format!(
-                "SELECT {STORED_ROW} FROM late l CROSS JOIN readings r ON r.key = l.key
-                 WHERE l.batch BETWEEN ?3 AND ?4 AND (l.key < ?1 OR l.key >= ?2)"
-            ))?;
-            for row in s.query_map(span, stored_row_of)? {
-                rows.push(row?);
+            let mut s = conn.prepare_cached("SELECT key FROM late l WHERE l.batch BETWEEN ?3 AND ?4 AND (l.key < ?1 OR l.key >= ?2)")?;
+            for key in s.query_map(span, |r| r.get(0))? {
+                let (ts, source) = key::split(key?);
+                rows.extend(query::stored_row(conn, source, ts)?);
             }
         }
         rows.sort_unstable_by_key(|r| (r.batch, r.pos));

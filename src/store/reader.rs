@@ -2,7 +2,6 @@
 
 use super::batch::EventRecord;
 use super::connection;
-use super::days::{self, ClosedDay};
 use super::error::ReadError;
 use super::fold::{self, FoldItem, Group};
 use super::key;
@@ -11,14 +10,15 @@ use super::outbox::{self, Pending};
 use super::query::{self, Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 use super::size::{self, Growth, TableSize};
 use super::snapshot::Snapshot;
+use super::volumes::{self, DayVolume, MonthVolume, Series, ToldSeries};
 use crate::domain::engine::{IdentityRecord, SourceRecord};
 use crate::domain::reading::{Row, SourceId, Values};
-use crate::domain::time::{Ms, Ts};
+use crate::domain::time::{Day, Month, Ms, Ts};
 use crate::domain::topology::MAX_COLUMNS;
 use rusqlite::Connection;
 use std::fs;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -56,9 +56,29 @@ impl Reader {
         self.ask(|c| query::row_before(c, source, ts, LOOK_BACK_ROWS))
     }
 
-    /// The closed days with numbers in `from..to`, in order, and what a column of a source said in each. Of other days the rows tell.
-    pub fn days(&self, source: SourceId, column: usize, from: i32, to: i32) -> Result<Vec<ClosedDay>, ReadError> {
-        self.ask(|c| days::days(c, source, column, from, to))
+    /// All series of which days are told.
+    pub fn told(&self) -> Result<Vec<ToldSeries>, ReadError> {
+        self.ask(|c| Ok(volumes::all(c)?))
+    }
+
+    /// Which days of a series are told.
+    pub fn told_of(&self, series: Series) -> Result<Option<ToldSeries>, ReadError> {
+        self.ask(|c| Ok(volumes::one(c, series)?))
+    }
+
+    /// The told days with numbers in the span, of one series or of all, by day for each series. Of other days the rows tell.
+    pub fn daily(&self, series: Option<Series>, days: Range<i32>) -> Result<Vec<(Series, Day, DayVolume)>, ReadError> {
+        self.ask(|c| volumes::daily(c, series, days))
+    }
+
+    /// Months with a told day, with [numbers](Month::number) in the span, of one series or of all, by month.
+    pub fn monthly(&self, series: Option<Series>, months: Range<i32>) -> Result<Vec<(Series, Month, MonthVolume)>, ReadError> {
+        self.ask(|c| volumes::monthly(c, series, months))
+    }
+
+    /// Every told day's bounds, by which it was told.
+    pub fn calendar(&self) -> Result<Vec<Day>, ReadError> {
+        self.ask(|c| Ok(volumes::calendar(c, i32::MIN..i32::MAX)?))
     }
 
     /// What a source said at this very instant.

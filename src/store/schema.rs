@@ -11,7 +11,7 @@ pub const APPLICATION_ID: i32 = 0x4845_5955;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
-const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS];
+const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES];
 
 const V1: &str = r"
 -- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
@@ -118,6 +118,49 @@ FROM outbox;
 ";
 
 const CHUNKS: &str = r"
+-- Rows that are not sealed yet lie in four tables in turn, in order of arrival: taking rows out of a table one by one writes each of its
+-- pages twice, emptying a whole table writes next to nothing. began: the number of the era, NULL where the table is empty; batch: the last
+-- one that came in it, NULL while it goes on; mark: rows with smaller keys are sealed, and are no longer seen here.
+DROP VIEW v_readings;
+ALTER TABLE readings RENAME TO hot_0;
+CREATE TABLE hot_1 (
+  key INTEGER PRIMARY KEY,
+  ts INTEGER NOT NULL GENERATED ALWAYS AS (key >> 20) VIRTUAL, source INTEGER NOT NULL GENERATED ALWAYS AS (key & 1048575) VIRTUAL,
+  batch INTEGER NOT NULL, pos INTEGER NOT NULL, flags INTEGER NOT NULL,
+  v0 INTEGER, v1 INTEGER, v2 INTEGER, v3 INTEGER, v4 INTEGER, v5 INTEGER, v6 INTEGER, v7 INTEGER
+) STRICT;
+CREATE TABLE hot_2 (
+  key INTEGER PRIMARY KEY,
+  ts INTEGER NOT NULL GENERATED ALWAYS AS (key >> 20) VIRTUAL, source INTEGER NOT NULL GENERATED ALWAYS AS (key & 1048575) VIRTUAL,
+  batch INTEGER NOT NULL, pos INTEGER NOT NULL, flags INTEGER NOT NULL,
+  v0 INTEGER, v1 INTEGER, v2 INTEGER, v3 INTEGER, v4 INTEGER, v5 INTEGER, v6 INTEGER, v7 INTEGER
+) STRICT;
+CREATE TABLE hot_3 (
+  key INTEGER PRIMARY KEY,
+  ts INTEGER NOT NULL GENERATED ALWAYS AS (key >> 20) VIRTUAL, source INTEGER NOT NULL GENERATED ALWAYS AS (key & 1048575) VIRTUAL,
+  batch INTEGER NOT NULL, pos INTEGER NOT NULL, flags INTEGER NOT NULL,
+  v0 INTEGER, v1 INTEGER, v2 INTEGER, v3 INTEGER, v4 INTEGER, v5 INTEGER, v6 INTEGER, v7 INTEGER
+) STRICT;
+CREATE TABLE eras (ix INTEGER PRIMARY KEY, began INTEGER, batch INTEGER, mark INTEGER NOT NULL) STRICT;
+INSERT INTO eras (ix, began, batch, mark)
+VALUES (0, 1, NULL, -9223372036854775808), (1, NULL, NULL, -9223372036854775808), (2, NULL, NULL, -9223372036854775808), (3, NULL, NULL, -9223372036854775808);
+
+CREATE VIEW readings AS
+SELECT key, ts, source, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7 FROM hot_0 WHERE key >= (SELECT mark FROM eras WHERE ix = 0)
+UNION ALL SELECT key, ts, source, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7 FROM hot_1 WHERE key >= (SELECT mark FROM eras WHERE ix = 1)
+UNION ALL SELECT key, ts, source, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7 FROM hot_2 WHERE key >= (SELECT mark FROM eras WHERE ix = 2)
+UNION ALL SELECT key, ts, source, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7 FROM hot_3 WHERE key >= (SELECT mark FROM eras WHERE ix = 3);
+
+CREATE VIEW v_readings AS
+SELECT strftime('%Y-%m-%dT%H:%M:%fZ', r.ts / 1000.0, 'unixepoch') AS time, s.topic AS topic, c.name AS name,
+       CASE c.ix WHEN 0 THEN r.v0 WHEN 1 THEN r.v1 WHEN 2 THEN r.v2 WHEN 3 THEN r.v3
+                 WHEN 4 THEN r.v4 WHEN 5 THEN r.v5 WHEN 6 THEN r.v6 WHEN 7 THEN r.v7 END AS value,
+       CASE c.quantity WHEN 'volume' THEN 'mL' WHEN 'flow' THEN 'mL/h' WHEN 'temperature' THEN 'm°C' WHEN 'ratio' THEN '‰'
+                       WHEN 'energy' THEN 'Wh' WHEN 'voltage' THEN 'mV' WHEN 'pulses' THEN 'pulse' ELSE '1/1000' END AS unit,
+       (r.flags & 1) <> 0 AS clock_unsure, (r.flags & 2) <> 0 AS arrival_time, r.key AS key, r.batch AS batch
+FROM readings r CROSS JOIN sources s ON s.source = r.source CROSS JOIN columns c ON c.source = r.source
+WHERE value IS NOT NULL;
+
 -- Rows of one source that are older than the newest two days, packed. The key is source * 2^43 + (time of the first row + 2^42): the
 -- chunks of a source lie together and do not overlap. last: time of the last row; batch: the newest one that a row came with;
 -- format: the layout of body. A row is either here or in `readings`.
@@ -151,6 +194,52 @@ CROSS JOIN columns c ON c.source = s.source AND c.ix = x.ix;
 CREATE VIEW v_changes AS
 SELECT c.id, c.kind, s.topic AS topic, strftime('%Y-%m-%dT%H:%M:%fZ', (c.key >> 20) / 1000.0, 'unixepoch') AS time, c.batch, c.key AS key
 FROM changes c CROSS JOIN sources s ON s.source = c.key & 1048575;
+";
+
+const VOLUMES: &str = r"
+-- Days are told as volumes now, not as first and last values: those could tell nothing across a midnight, a reset or a rollover.
+DROP VIEW v_days;
+DROP TABLE closed_days;
+DROP TABLE days;
+
+-- How much passed on a day that is over. A series is source * 8 + column; the key is (day / 32) << 28 | series << 5 | day % 32, with days
+-- since 1970-01-01 by the gateway's calendar: a day of all meters touches few pages, and a year of one meter is twelve short spans.
+-- volume: mL, NULL where nothing is known. known_ms: NULL where the day is complete, else for how much of it that is known.
+CREATE TABLE daily (key INTEGER PRIMARY KEY, volume INTEGER, known_ms INTEGER) STRICT;
+
+-- The sum of the days that are told. The key is month << 23 | series, with months since January of the year 0. days: how many are told;
+-- complete: how many of these are complete.
+CREATE TABLE monthly (
+  key INTEGER PRIMARY KEY, volume INTEGER, known_ms INTEGER NOT NULL, days INTEGER NOT NULL, complete INTEGER NOT NULL
+) STRICT;
+
+-- Where the days begin and end on the gateway's clocks.
+CREATE TABLE calendar (day INTEGER PRIMARY KEY, starts INTEGER NOT NULL, ends INTEGER NOT NULL) STRICT;
+
+-- Which days of a series are told: from begins, before which it has no reading, up to next, which is not. A row at or before reach (ms)
+-- takes days back, in its own transaction. made_with: what they depend on besides the rows; when that changes, they are made anew.
+CREATE TABLE told (
+  series INTEGER PRIMARY KEY, point TEXT NOT NULL, made_with TEXT NOT NULL,
+  begins INTEGER NOT NULL, next INTEGER NOT NULL, reach INTEGER NOT NULL
+) STRICT;
+
+-- For people and other tools: volumes in mL, and in litres.
+CREATE VIEW v_daily AS
+SELECT date(c.day * 86400, 'unixepoch') AS date, t.point AS point, i.id AS point_id, s.topic AS topic, n.name AS name,
+       d.volume AS volume_ml, d.volume / 1000.0 AS litres, d.known_ms IS NULL AS complete, coalesce(d.known_ms, c.ends - c.starts) AS known_ms,
+       d.key AS key
+FROM daily d CROSS JOIN told t ON t.series = d.key >> 5 & 8388607 CROSS JOIN calendar c ON c.day = (d.key >> 28 << 5) | (d.key & 31)
+CROSS JOIN sources s ON s.source = t.series >> 3 CROSS JOIN columns n ON n.source = s.source AND n.ix = (t.series & 7)
+LEFT JOIN identities i ON i.kind = 'point' AND i.key = t.point;
+
+CREATE VIEW v_monthly AS
+SELECT printf('%04d-%02d', (m.key >> 23) / 12, (m.key >> 23) % 12 + 1) AS month, t.point AS point, i.id AS point_id, s.topic AS topic,
+       n.name AS name, m.volume AS volume_ml, m.volume / 1000.0 AS litres,
+       m.complete = strftime('%d', printf('%04d-%02d-01', (m.key >> 23) / 12, (m.key >> 23) % 12 + 1), '+1 month', '-1 day') + 0 AS complete,
+       m.known_ms AS known_ms, m.days AS days, m.complete AS complete_days, m.key AS key
+FROM monthly m CROSS JOIN told t ON t.series = m.key & 8388607
+CROSS JOIN sources s ON s.source = t.series >> 3 CROSS JOIN columns n ON n.source = s.source AND n.ix = (t.series & 7)
+LEFT JOIN identities i ON i.kind = 'point' AND i.key = t.point;
 ";
 
 /// Where a file stands.

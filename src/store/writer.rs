@@ -2,8 +2,8 @@
 
 use super::batch::{Batch, Committed};
 use super::commit::Committer;
-use super::days::DayOf;
 use super::error::{CommitError, OpenError};
+use super::keeper::{Ask, Volumes};
 use super::lock::Lock;
 use super::outbox::{Mark, Outbox};
 use rusqlite::Connection;
@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 /// Requests that may wait for the store's thread. The engine sends one batch at a time and waits for its answer, pings come from the
-/// watchdog: when the queue is full, the caller waits too. Whoever marks the outbox is sent away and comes again. Nothing is ever dropped.
+/// watchdog, days from whoever tells them: when the queue is full, the caller waits too. Whoever marks the outbox is sent away and comes again. Nothing is ever dropped.
 pub const QUEUE: usize = 4;
 
 /// Owns the thread `store`. Dropping it closes the file in good order, as [`Writer::close`] does, but tells nobody how that went.
@@ -27,7 +27,7 @@ pub struct Writer {
 pub(super) enum Job {
     Commit(Arc<Batch>, SyncSender<Result<Committed, CommitError>>),
     Ping(SyncSender<()>),
-    KeepDays(DayOf, SyncSender<()>),
+    Volumes(Ask),
     Mark(Mark, Box<dyn FnOnce(Result<(), CommitError>) + Send>),
     /// The last one: whoever still holds an [`Outbox`] keeps nothing open.
     Close,
@@ -68,10 +68,9 @@ impl Writer {
         Outbox::new(self.jobs.clone())
     }
 
-    /// From the next commit on, days that are over by this calendar are closed ([`Reader::days`](super::Reader::days)), one per commit.
-    /// Without it none is, and those that rows come late for are opened all the same.
-    pub fn keep_days(&self, calendar: DayOf) -> Result<(), CommitError> {
-        self.ask(|reply| Job::KeepDays(calendar, reply)).ok_or(CommitError::Gone)
+    /// The way to tell days. Without it none is told, and those that rows come late for are taken back all the same.
+    pub fn volumes(&self) -> Result<Volumes, CommitError> {
+        Volumes::attach(self.jobs.clone()).ok_or(CommitError::Gone)
     }
 
     /// Moves the log into the database and closes it. An error here loses nothing: the log stays and is read at the next opening.
@@ -118,10 +117,7 @@ fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite:
             Job::Ping(reply) => {
                 let _ = reply.send(());
             }
-            Job::KeepDays(calendar, reply) => {
-                committer.keep_days(calendar);
-                let _ = reply.send(());
-            }
+            Job::Volumes(ask) => committer.volumes(ask),
             Job::Mark(mark, told) => told(committer.mark(&mark)),
             Job::Close => break,
         }

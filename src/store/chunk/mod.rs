@@ -35,7 +35,7 @@ const HOUR_MS: i64 = 3_600_000;
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     ts: Vec<i64>,
-    flags: Vec<i64>,
+    flags: Vec<u8>,
     /// Which columns a row has, one bit each.
     there: Vec<u8>,
     /// A column that a row has not repeats its value of before; one that never was there is empty. It may end early.
@@ -51,7 +51,7 @@ impl Columns {
     pub(super) fn push(&mut self, row: &Row) {
         let n = self.ts.len();
         self.ts.push(row.ts.0);
-        self.flags.push(i64::from(row.flags.0));
+        self.flags.push(row.flags.0);
         let mut there = 0;
         for (i, v) in row.values.iter() {
             there |= 1 << i;
@@ -74,7 +74,7 @@ impl Columns {
                 values.set(c, column[i]);
             }
         }
-        Row { ts: Ts(self.ts[i]), source, values, flags: flags(self.flags[i]) }
+        Row { ts: Ts(self.ts[i]), source, values, flags: Flags(self.flags[i]) }
     }
 
     /// The values of a column that are there, in order.
@@ -82,12 +82,12 @@ impl Columns {
         self.values[c].iter().zip(&self.there).filter(move |(_, there)| **there & 1 << c != 0).map(|(v, _)| *v)
     }
 
-    /// The body of at least one row. `thorough`: it will stay as it is, so time may be spent on it.
+    /// The body of at least one row. `thorough`: it will stay as it is, so all that makes it smaller is tried.
     pub(super) fn body(&self, thorough: bool) -> Vec<u8> {
         let n = self.len();
         let mut out = Vec::with_capacity(n * 2 + 64);
         Reduced::of(&self.ts).write(thorough, &mut out);
-        Reduced::of(&self.flags).write(thorough, &mut out);
+        Reduced::of(&self.flags.iter().map(|f| i64::from(*f)).collect::<Vec<_>>()).write(thorough, &mut out);
         let used = self.there.iter().fold(0, |a, b| a | b);
         out.push(used);
         let columns: Vec<(usize, Vec<i64>)> = (0..MAX_COLUMNS)
@@ -99,7 +99,7 @@ impl Columns {
                 (c, values)
             })
             .collect();
-        for (c, told) in tell(&self.ts, &columns) {
+        for (c, told) in tell(&self.ts, &columns, thorough) {
             out.push(told.how);
             match told.how {
                 LESS => out.push(told.by),
@@ -120,10 +120,6 @@ impl Columns {
     }
 }
 
-fn flags(stored: i64) -> Flags {
-    Flags(u8::try_from(stored).unwrap_or(0))
-}
-
 /// How a column is told.
 struct Told {
     how: u8,
@@ -136,8 +132,8 @@ struct Told {
     series: Reduced,
 }
 
-/// For each column the way that takes the fewest bits. A column that others are told by is told plainly itself.
-fn tell(ts: &[i64], columns: &[(usize, Vec<i64>)]) -> Vec<(usize, Told)> {
+/// For each column the way that takes the fewest bits, or the plain one. A column that others are told by is told plainly itself.
+fn tell(ts: &[i64], columns: &[(usize, Vec<i64>)], thorough: bool) -> Vec<(usize, Told)> {
     let plain: Vec<Reduced> = columns.iter().map(|(_, v)| Reduced::of(v)).collect();
     let costs: Vec<u64> = plain.iter().map(Reduced::bits).collect();
     let mut used_by_others = [false; MAX_COLUMNS];
@@ -146,7 +142,7 @@ fn tell(ts: &[i64], columns: &[(usize, Vec<i64>)]) -> Vec<(usize, Told)> {
         let unit = reduced.unit;
         let mut best = (costs[at], Told { how: PLAIN, by: 0, unit, start: 0, series: reduced });
         // A column's own tables cost more than what little could be saved.
-        if !used_by_others[at] && costs[at] > values.len() as u64 {
+        if thorough && !used_by_others[at] && costs[at] > values.len() as u64 {
             for (other, (by, theirs)) in columns.iter().enumerate() {
                 let plainly = other != at && !out.iter().any(|(o, t): &(usize, Told)| o == by && t.how != PLAIN);
                 let (Ok(by), true) = (u8::try_from(*by), plainly) else { continue };
@@ -265,7 +261,7 @@ impl Chunk {
                 values.set(column.c, column.values.get(i));
             }
         }
-        Row { ts: self.ts(i), source, values, flags: flags(self.flags.get(i)) }
+        Row { ts: self.ts(i), source, values, flags: Flags(u8::try_from(self.flags.get(i)).unwrap_or(0)) }
     }
 
     /// The first row at or after `ts`.

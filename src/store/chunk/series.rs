@@ -5,9 +5,9 @@
 //! All arithmetic wraps, so every series of 64-bit integers comes back as it was.
 
 use super::bytes::{Bytes, Damaged, put_signed, put_unsigned};
-use pco::ChunkConfig;
 use pco::data_types::Number;
 use pco::standalone::{simple_compress, simple_decompress_into};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 /// Of what integers the distances are; also how a series begins in the body.
 const LINE: u8 = 0;
@@ -121,13 +121,19 @@ impl Reduced {
 
     /// Roughly how many bits it takes: of the distances, or of their steps if these are smaller.
     pub(super) fn bits(&self) -> u64 {
+        let (whole, steps) = self.weigh();
+        whole.min(steps)
+    }
+
+    /// The bits of the distances, and of their steps.
+    fn weigh(&self) -> (u64, u64) {
         let (mut whole, mut steps, mut last) = (0, 0, 0i64);
         for d in &self.distances {
             whole += bits(*d);
             steps += bits(d.wrapping_sub(last));
             last = *d;
         }
-        whole.min(steps)
+        (whole, steps)
     }
 
     pub(super) fn write(&self, thorough: bool, out: &mut Vec<u8>) {
@@ -138,13 +144,21 @@ impl Reduced {
             put_signed(step.wrapping_mul(self.unit), out);
             return;
         }
+        let config = if thorough {
+            ChunkConfig::default()
+        } else {
+            // What it would find out by trying is known well enough.
+            let (whole, steps) = self.weigh();
+            let delta = if steps < whole { DeltaSpec::TryConsecutive(1) } else { DeltaSpec::NoOp };
+            ChunkConfig::default().with_compression_level(4).with_mode_spec(ModeSpec::Classic).with_delta_spec(delta)
+        };
         let (least, greatest) = self.distances.iter().fold((0, 0), |(a, b): (i64, i64), d| (a.min(*d), b.max(*d)));
         let (kind, packed) = if let (Ok(_), Ok(_)) = (i16::try_from(least), i16::try_from(greatest)) {
-            (NARROW, pack::<i16>(&self.distances, thorough))
+            (NARROW, pack::<i16>(&self.distances, &config))
         } else if let (Ok(_), Ok(_)) = (i32::try_from(least), i32::try_from(greatest)) {
-            (MIDDLE, pack::<i32>(&self.distances, thorough))
+            (MIDDLE, pack::<i32>(&self.distances, &config))
         } else {
-            (WIDE, pack::<i64>(&self.distances, thorough))
+            (WIDE, pack::<i64>(&self.distances, &config))
         };
         out.push(kind);
         put_signed(self.first, out);
@@ -155,11 +169,10 @@ impl Reduced {
 }
 
 /// The narrower type was chosen because it holds every distance.
-fn pack<T: Number + TryFrom<i64> + Default>(distances: &[i64], thorough: bool) -> Vec<u8> {
-    let config = ChunkConfig::default().with_compression_level(if thorough { 8 } else { 4 });
+fn pack<T: Number + TryFrom<i64> + Default>(distances: &[i64], config: &ChunkConfig) -> Vec<u8> {
     let narrow: Vec<T> = distances.iter().map(|d| T::try_from(*d).unwrap_or_default()).collect();
-    // It refuses only configs that contradict themselves; this one is its own default but for the level. And an empty body is refused when read.
-    simple_compress(&narrow, &config).unwrap_or_default()
+    // It refuses only configs that contradict themselves or the type, which none of ours does; an empty body would be refused when read.
+    simple_compress(&narrow, config).unwrap_or_default()
 }
 
 fn bits(x: i64) -> u64 {

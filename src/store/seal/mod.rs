@@ -1,14 +1,14 @@
-//! Sealing: rows that have cooled go from the hot table into chunks, a bounded step at a time, on the store's thread.
+//! Sealing: rows that have cooled go from the hot tables into chunks, a bounded step at a time, on the store's thread.
 //!
-//! A step takes the oldest hot rows of all sources, as many as fit, appends those of each source to its last chunk (or merges them into
-//! the one that they lie in), and takes the whole range of keys out of the hot table, in one transaction: by range, because the rows of one
-//! source lie on every page, and because a page that becomes empty is not even written. Only what the newest checkpoint has folded is sealed,
-//! so whoever folds from there still finds each later commit whole.
+//! Rows arrive in the table of the present era; after a day of readings the next table's turn comes. An era that is over is sealed, oldest
+//! first, once nearly all of its rows are older than two days: each step appends rows of all sources to their source's last chunk (or
+//! merges them into the one that they lie in) and moves the era's mark behind them, in one transaction; the last one empties the table.
+//! Only what the newest checkpoint has folded is sealed, so whoever folds from there still finds each later commit whole.
 
 use super::chunk::Columns;
 use super::error::ReadError;
 use super::key;
-use super::query::{STORED_ROW, integer, stored_row_of};
+use super::query::{STORED_ROW, count, integer, stored_row_of};
 use super::sealed::{self, ALL, Place};
 use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::{Ms, Ts};
@@ -20,29 +20,26 @@ use std::collections::BTreeMap;
 pub(super) struct Rules {
     /// Rows are left hot so long before the newest reading: what is late by less is usual, and what is asked for most is nearest.
     pub hot: Ms,
-    /// Sealing begins when there is so much to seal, by the readings' own time.
-    pub ripe: Ms,
+    /// An era lasts so long by the readings' own time, or until this many rows have come.
+    pub era: (Ms, u64),
     /// Rows that one step takes: some 2 MB in memory, a tenth of a second.
     pub step_rows: usize,
     /// A chunk of so many rows is not appended to any more.
     pub full: usize,
-    /// Between two steps that found all they could so many rows come, or so much time passes: late rows are then merged together.
-    pub pause: (u64, Ms),
 }
 
 impl Default for Rules {
     fn default() -> Rules {
         // 2016 rows: three weeks at a quarter of an hour. Half as many cost a tenth more on disk, twice as many hardly less.
-        Rules { hot: Ms::days(2), ripe: Ms::days(1), step_rows: 32_768, full: 2016, pause: (8_192, Ms::minutes(1)) }
+        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), step_rows: 49_152, full: 2016 }
     }
 }
 
-/// Free bytes per hot row that are left in the file for the rows that come; more is given back.
-const SPARE_PER_HOT_ROW: u64 = 18;
-/// … and so much in any case.
-const SPARE: u64 = 256 << 10;
-/// Pages that are given back at once.
-const GIVEN_BACK: u32 = 512;
+/// An era is sealed when no more than this part of its rows is still too new; those move on to the present one.
+const TOO_NEW: u64 = 8;
+
+/// Tables that take turns.
+const ERAS: usize = 4;
 
 /// Seals, on the store's thread.
 #[derive(Debug, Default)]
@@ -51,32 +48,80 @@ pub(super) struct Sealer {
     known: Option<Known>,
     /// The newest time that readings went on to, by a clock that is not ahead of ours; None before the first commit.
     newest: Option<Ts>,
-    received: Ts,
-    /// Since the last step.
-    rows_since: u64,
-    last_step: Option<Ts>,
-    /// The last step found more than it took.
-    more: bool,
+    /// From when on the present era has rows, but for the few oldest; None where that is not known yet.
+    since: Option<Ts>,
 }
 
 /// What the file says; read at the beginning and after an error.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Known {
-    /// The batch of the newest checkpoint.
+    /// The batch of the newest checkpoint, and the newest batch of all.
     folded: u64,
-    /// No sealed row is later.
-    sealed_to: Option<Ts>,
-    hot_rows: u64,
+    batch: u64,
+    /// No row outside of the present era is later.
+    settled_to: Option<Ts>,
+    /// Those that are over and not sealed, oldest first.
+    over: Vec<Era>,
+    present: Era,
 }
+
+#[derive(Clone, Copy, Debug)]
+struct Era {
+    ix: usize,
+    began: u64,
+    /// The last batch in it; what is asked of the present one means nothing.
+    batch: u64,
+    mark: i64,
+    rows: u64,
+    /// All but the few newest rows have smaller keys; nothing of the present one.
+    nearly_all: i64,
+}
+
+impl Era {
+    fn table(self) -> &'static str {
+        TABLES[self.ix % ERAS]
+    }
+}
+
+const TABLES: [&str; ERAS] = ["hot_0", "hot_1", "hot_2", "hot_3"];
 
 impl Known {
     fn read(conn: &Connection) -> rusqlite::Result<Known> {
+        let mut over = vec![];
+        let mut s = conn.prepare("SELECT ix, began, coalesce(batch, 0), mark FROM eras WHERE began IS NOT NULL ORDER BY began")?;
+        for era in s.query_map([], |r| {
+            Ok(Era {
+                ix: r.get::<_, u8>(0)?.into(),
+                began: count(r.get(1)?),
+                batch: count(r.get(2)?),
+                mark: r.get(3)?,
+                rows: 0,
+                nearly_all: 0,
+            })
+        })? {
+            let era = era?;
+            let sql = format!("SELECT count(*) FROM {} WHERE key >= ?1", era.table());
+            let era = Era { rows: count(conn.query_row(&sql, [era.mark], |r| r.get(0))?), ..era };
+            over.push(Era { nearly_all: nearly_all(conn, era)?, ..era });
+        }
+        let present = over.pop().unwrap_or(Era { ix: 0, began: 1, batch: 0, mark: i64::MIN, rows: 0, nearly_all: 0 });
+        let mut settled_to = sealed::span(conn)?.map(|s| s.1);
+        for era in &over {
+            settled_to = settled_to.max(last_key(conn, *era)?.map(|k| key::split(k).0));
+        }
+        let newest = |sql| conn.query_row(sql, [], |r| r.get(0)).map(count);
         Ok(Known {
-            folded: conn.query_row("SELECT coalesce(max(batch), 0) FROM checkpoints", [], |r| r.get::<_, u32>(0)).map(u64::from)?,
-            sealed_to: sealed::span(conn)?.map(|s| s.1),
-            hot_rows: conn.query_row("SELECT count(*) FROM readings", [], |r| r.get::<_, u32>(0)).map(u64::from)?,
+            folded: newest("SELECT coalesce(max(batch), 0) FROM checkpoints")?,
+            batch: newest("SELECT coalesce(max(batch), 0) FROM commits")?,
+            settled_to,
+            over,
+            present,
         })
     }
+}
+
+fn last_key(conn: &Connection, era: Era) -> rusqlite::Result<Option<i64>> {
+    conn.query_row(&format!("SELECT max(key) FROM {}", era.table()), [], |r| r.get(0))
 }
 
 impl Sealer {
@@ -88,10 +133,9 @@ impl Sealer {
     /// A batch became durable.
     pub(super) fn committed(&mut self, batch: u64, rows: u64, reached: Option<Ts>, received: Ts, checkpoint: bool) {
         self.newest = self.newest.max(reached.map(|t| t.min(received)));
-        self.received = received;
-        self.rows_since += rows;
         if let Some(known) = &mut self.known {
-            known.hot_rows += rows;
+            known.batch = batch;
+            known.present.rows += rows;
             if checkpoint {
                 known.folded = batch;
             }
@@ -103,64 +147,109 @@ impl Sealer {
         self.known = None;
     }
 
-    /// The newest instant of which something is sealed.
-    pub(super) fn sealed_to(&mut self, conn: &Connection) -> rusqlite::Result<Option<Ts>> {
-        match self.known {
-            Some(known) => Ok(known.sealed_to),
-            None => Ok(self.known.insert(Known::read(conn)?).sealed_to),
-        }
+    /// The table that rows arrive in, and the newest instant that any row outside of it has.
+    pub(super) fn arrivals(&mut self, conn: &Connection) -> rusqlite::Result<(&'static str, Option<Ts>)> {
+        let known = match &mut self.known {
+            Some(known) => known,
+            slot => slot.insert(Known::read(conn)?),
+        };
+        Ok((known.present.table(), known.settled_to))
     }
 
     /// One step, where there is something to do. Returns the rows that were sealed.
     pub(super) fn step(&mut self, conn: &mut Connection) -> Result<u64, ReadError> {
         let Some(newest) = self.newest else { return Ok(0) };
-        let waited = self.last_step.is_none_or(|at| {
-            let (rows, pause) = self.rules.pause;
-            // Our clock may be set back, too.
-            self.rows_since >= rows || (self.received - at).0.saturating_abs() >= pause.0
-        });
-        if !self.more && !waited {
-            return Ok(0);
-        }
-        let mut known = match self.known {
+        let mut known = match self.known.take() {
             Some(known) => known,
             None => Known::read(conn)?,
         };
-        let cutoff = newest - self.rules.hot;
-        let oldest: Option<i64> =
-            conn.prepare_cached("SELECT key FROM readings ORDER BY key LIMIT 1")?.query_row([], |r| r.get(0)).optional()?;
-        // What was begun is finished.
-        let ripe = if self.more { Ms::ZERO } else { self.rules.ripe };
-        if oldest.is_none_or(|key| key::split(key).0 + ripe >= cutoff) {
-            self.more = false;
-            return Ok(0);
+        let since = match self.since {
+            Some(since) => since,
+            None => *self.since.insert(beginning(conn, known.present)?.map_or(newest, |t| t.min(newest))),
+        };
+        if (newest - since >= self.rules.era.0 || known.present.rows >= self.rules.era.1)
+            && known.over.len() < ERAS - 1
+            && known.present.rows > 0
+        {
+            turn(conn, &mut known)?;
+            self.since = Some(newest);
         }
-        self.known = None;
+        let cutoff = key::floor(newest - self.rules.hot);
+        let sealed = match known.over.first().copied() {
+            Some(era) if era.batch <= known.folded && era.nearly_all < cutoff => self.seal(conn, &mut known, era, cutoff)?,
+            _ => 0,
+        };
+        self.known = Some(known);
+        Ok(sealed)
+    }
+
+    fn seal(&self, conn: &mut Connection, known: &mut Known, era: Era, cutoff: i64) -> Result<u64, ReadError> {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let taken = take(&tx, key::floor(cutoff), known.folded, self.rules.step_rows)?;
-        let rows = taken.rows;
-        if rows > 0 {
-            for (source, (columns, batch)) in &taken.of {
-                merge(&tx, *source, columns, *batch, self.rules.full)?;
-                known.sealed_to = known.sealed_to.max(columns.len().checked_sub(1).and_then(|i| columns.ts(i)));
-            }
-            tx.prepare_cached("DELETE FROM readings WHERE key < ?1")?.execute([taken.end])?;
-            forget_commits(&tx, known.folded, taken.end)?;
+        let taken = take(&tx, era, cutoff, self.rules.step_rows)?;
+        for (source, (columns, batch)) in &taken.of {
+            merge(&tx, *source, columns, *batch, self.rules.full)?;
+            known.settled_to = known.settled_to.max(columns.len().checked_sub(1).and_then(|i| columns.ts(i)));
+        }
+        let mut moved = 0;
+        if taken.more {
+            tx.prepare_cached("UPDATE eras SET mark = ?2 WHERE ix = ?1")?.execute((era.ix as i64, taken.end))?;
+        } else {
+            let (from, to) = (era.table(), known.present.table());
+            moved = tx.execute(&format!("INSERT INTO {to} ({ROW_COLUMNS}) SELECT {ROW_COLUMNS} FROM {from} WHERE key >= ?1"), [cutoff])?;
+            // Without a condition, so that the table's pages are given up unseen.
+            tx.execute(&format!("DELETE FROM {from}"), [])?;
+            tx.execute("UPDATE eras SET began = NULL, batch = NULL, mark = ?2 WHERE ix = ?1", (era.ix as i64, i64::MIN))?;
+            forget_commits(&tx, era.batch.min(known.folded))?;
         }
         tx.commit()?;
-        known.hot_rows = known.hot_rows.saturating_sub(rows);
-        if rows > 0 {
-            give_back(conn, known.hot_rows)?;
+        if taken.more {
+            if let Some(first) = known.over.first_mut() {
+                first.mark = taken.end;
+                first.rows = first.rows.saturating_sub(taken.rows);
+            }
+        } else {
+            known.over.remove(0);
+            known.present.rows += moved as u64;
         }
-        self.known = Some(known);
-        self.more = taken.more;
-        self.rows_since = 0;
-        self.last_step = Some(self.received);
-        Ok(rows)
+        Ok(taken.rows)
     }
 }
 
-/// The oldest hot rows.
+const ROW_COLUMNS: &str = "key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7";
+
+/// The next table's turn.
+fn turn(conn: &mut Connection, known: &mut Known) -> rusqlite::Result<()> {
+    let taken: Vec<usize> = known.over.iter().chain([&known.present]).map(|e| e.ix).collect();
+    let Some(free) = (0..ERAS).find(|ix| !taken.contains(ix)) else { return Ok(()) };
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let over = Era { batch: known.batch, nearly_all: nearly_all(&tx, known.present)?, ..known.present };
+    let next = Era { ix: free, began: over.began + 1, batch: 0, mark: i64::MIN, rows: 0, nearly_all: 0 };
+    tx.execute("UPDATE eras SET batch = ?2 WHERE ix = ?1", (over.ix as i64, integer(over.batch)))?;
+    tx.execute("UPDATE eras SET began = ?2, batch = NULL, mark = ?3 WHERE ix = ?1", (next.ix as i64, integer(next.began), next.mark))?;
+    tx.commit()?;
+    known.settled_to = known.settled_to.max(last_key(conn, over)?.map(|k| key::split(k).0));
+    known.over.push(over);
+    known.present = next;
+    Ok(())
+}
+
+/// The time of the present era's rows, but for the few oldest.
+fn beginning(conn: &Connection, present: Era) -> rusqlite::Result<Option<Ts>> {
+    conn.prepare_cached(&format!("SELECT ts FROM {} ORDER BY key LIMIT 1 OFFSET ?1", present.table()))?
+        .query_row([integer(present.rows / TOO_NEW)], |r| r.get(0).map(Ts))
+        .optional()
+}
+
+/// See [`Era::nearly_all`].
+fn nearly_all(conn: &Connection, era: Era) -> rusqlite::Result<i64> {
+    let key: Option<i64> = conn
+        .prepare_cached(&format!("SELECT key FROM {} WHERE key >= ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2", era.table()))?
+        .query_row((era.mark, integer(era.rows / TOO_NEW)), |r| r.get(0))
+        .optional()?;
+    Ok(key.unwrap_or(i64::MIN))
+}
+
+/// Rows of an era, the oldest first.
 struct Taken {
     /// With the newest batch of each source's rows.
     of: BTreeMap<SourceId, (Columns, u64)>,
@@ -171,13 +260,14 @@ struct Taken {
     more: bool,
 }
 
-fn take(tx: &Connection, cutoff: i64, folded: u64, limit: usize) -> rusqlite::Result<Taken> {
+fn take(tx: &Connection, era: Era, cutoff: i64, limit: usize) -> rusqlite::Result<Taken> {
     let mut taken = Taken { of: BTreeMap::new(), rows: 0, end: cutoff, more: false };
-    let mut s = tx.prepare_cached(&format!("SELECT {STORED_ROW} FROM readings r WHERE r.key < ?1 ORDER BY r.key"))?;
-    for stored in s.query_map([cutoff], stored_row_of)? {
+    let mut s =
+        tx.prepare_cached(&format!("SELECT {STORED_ROW} FROM {} r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key", era.table()))?;
+    for stored in s.query_map([era.mark, cutoff], stored_row_of)? {
         let stored = stored?;
-        taken.more = taken.rows >= limit as u64;
-        if taken.more || stored.batch > folded {
+        if taken.rows >= limit as u64 {
+            taken.more = true;
             taken.end = key::floor(stored.row.ts) | i64::from(stored.row.source.0);
             break;
         }
@@ -281,45 +371,46 @@ fn pieces(rows: &Columns, source: SourceId, full: usize) -> Vec<Columns> {
 }
 
 /// Commits are told one by one only from the newest checkpoint on; those before it are not asked for once their rows are sealed.
-fn forget_commits(tx: &Connection, folded: u64, end: i64) -> rusqlite::Result<()> {
-    let sealed = key::split(end).0;
-    tx.prepare_cached("DELETE FROM late WHERE batch < ?1 AND key < ?2")?.execute((integer(folded), end))?;
-    tx.prepare_cached(
-        "DELETE FROM commits WHERE batch < ?1 AND (ts_max IS NULL OR ts_max < ?2) AND batch NOT IN (SELECT batch FROM late WHERE batch < ?1)
-         AND batch <> (SELECT max(batch) FROM commits)",
-    )?
-    .execute((integer(folded), sealed.0))?;
+/// The last of them stays: what it adds up to is where the next one begins.
+fn forget_commits(tx: &Connection, until: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM late WHERE batch < ?1")?.execute([integer(until)])?;
+    tx.prepare_cached("DELETE FROM commits WHERE batch < ?1")?.execute([integer(until)])?;
     Ok(())
 }
 
-/// Pages that the hot table no longer needs go back to the file system, but for those that the rows of the next days will take.
-fn give_back(conn: &Connection, hot_rows: u64) -> rusqlite::Result<()> {
-    let free: u32 = conn.query_row("PRAGMA freelist_count", [], |r| r.get(0))?;
-    let page: u32 = conn.query_row("PRAGMA page_size", [], |r| r.get(0))?;
-    if u64::from(free) * u64::from(page) > SPARE + SPARE_PER_HOT_ROW * hot_rows {
-        conn.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?.query_map([], |_| Ok(()))?.for_each(drop);
-    }
-    Ok(())
-}
-
-/// A row that is about to be stored lies where rows of its source are sealed.
+/// What there is already where a row is about to be stored, outside of the table that it goes to.
 pub(super) enum Behind {
-    /// Its instant is free.
-    Free,
-    /// A row of this very instant is sealed.
-    Taken(Place, Box<Row>),
+    /// Nothing, and its source is not sealed beyond it.
+    Nothing,
+    /// Nothing, but its source is sealed beyond it.
+    Late,
+    /// A row of this very instant: with the newest batch that it may have come with, and its place there if that is known.
+    Taken { batch: u64, pos: u32, row: Box<Row> },
 }
 
-/// None if the row is newer than everything that is sealed of its source.
-pub(super) fn behind(conn: &Connection, row: &Row) -> Result<Option<Behind>, ReadError> {
-    if sealed::latest(conn, row.source, Ts(i64::MAX))?.is_none_or(|p| p.last < row.ts) {
-        return Ok(None);
+/// Looks behind a row that is not newer than everything outside of the present era.
+pub(super) fn behind(conn: &Connection, row: &Row, present: &str) -> Result<Behind, ReadError> {
+    if let Some(key) = key::key(row.ts, row.source) {
+        for table in TABLES.iter().filter(|t| **t != present) {
+            let found = conn
+                .prepare_cached(&format!(
+                    "SELECT {STORED_ROW} FROM {table} r WHERE r.key = ?1 AND r.key >= (SELECT mark FROM eras WHERE 'hot_' || ix = ?2)"
+                ))?
+                .query_row((key, *table), stored_row_of)
+                .optional()?;
+            if let Some(s) = found {
+                return Ok(Behind::Taken { batch: s.batch, pos: s.pos, row: Box::new(s.row) });
+            }
+        }
     }
-    let Some(place) = sealed::latest(conn, row.source, row.ts)? else { return Ok(Some(Behind::Free)) };
+    if sealed::latest(conn, row.source, Ts(i64::MAX))?.is_none_or(|p| p.last < row.ts) {
+        return Ok(Behind::Nothing);
+    }
+    let Some(place) = sealed::latest(conn, row.source, row.ts)? else { return Ok(Behind::Late) };
     match sealed::row_at(conn, row.source, row.ts) {
-        Ok(Some(stored)) => Ok(Some(Behind::Taken(place, Box::new(stored)))),
+        Ok(Some(stored)) => Ok(Behind::Taken { batch: place.batch, pos: 0, row: Box::new(stored) }),
         // What cannot be read contradicts nothing; readings must not wait for a mended card.
-        Ok(None) | Err(ReadError::Damaged { .. } | ReadError::Unknown { .. }) => Ok(Some(Behind::Free)),
+        Ok(None) | Err(ReadError::Damaged { .. } | ReadError::Unknown { .. }) => Ok(Behind::Late),
         Err(e) => Err(e),
     }
 }
