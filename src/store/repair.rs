@@ -11,7 +11,7 @@ use super::part::{beside, folder, sync_folder};
 use super::query::{count, integer};
 use super::restore::{give, keep};
 use super::salvage::{self, Gap, Table};
-use super::{Settings, btree, connection, schema, sealed};
+use super::{Settings, btree, connection, key, schema, sealed, volumes};
 use crate::domain::time::Ts;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ToSql};
@@ -268,14 +268,28 @@ impl Moved {
     fn table(&mut self, from: &Connection, to: &Connection, table: &Table, tell: &mut dyn FnMut(CheckStep<'_>)) -> rusqlite::Result<()> {
         let n = table.columns.len();
         let marks: Vec<String> = (1..=n).map(|i| format!("?{i}")).collect();
-        // What the new file was made with gives way.
-        let sql = format!("INSERT OR REPLACE INTO {} ({}) VALUES ({})", table.name, table.columns.join(", "), marks.join(", "));
+        // What the new file was made with gives way. Readings that are not sealed come together in one table, and a new era begins.
+        let hot = table.name.starts_with("hot_");
+        let (or, name) = if hot { ("IGNORE", "hot_0") } else { ("REPLACE", table.name.as_str()) };
+        if table.name == "eras" {
+            return Ok(());
+        }
+        let mark: Option<i64> = match table.name.strip_prefix("hot_") {
+            Some(ix) => from.query_row("SELECT mark FROM eras WHERE ix = ?1", [ix], |r| r.get(0)).ok(),
+            None => None,
+        };
+        let sql = format!("INSERT OR {or} INTO {name} ({}) VALUES ({})", table.columns.join(", "), marks.join(", "));
         let mut insert = to.prepare(&sql)?;
         let (mut rows, mut garbled) = (0, 0);
         let gaps = salvage::rows(from, table, &mut |row: &Row<'_>| {
             rows += 1;
             if rows % 16384 == 0 {
                 tell(CheckStep::Table { name: &table.name, rows, of: 0 });
+            }
+            if let Some(mark) = mark
+                && row.get::<_, i64>(0)? < mark
+            {
+                return Ok(());
             }
             for i in 0..n {
                 insert.raw_bind_parameter(i + 1, Raw(row.get_ref(i)?))?;
@@ -312,7 +326,7 @@ impl ToSql for Raw<'_> {
 /// True for what a new file cannot have either. What columns said in a chunk, and which rows are late, is made anew.
 fn is_lost(finding: &Finding) -> bool {
     match finding {
-        Finding::Lost(lost) => !["chunk_columns", "late"].contains(&lost.table.as_str()),
+        Finding::Lost(lost) => !["chunk_columns", "late", "eras", "monthly"].contains(&lost.table.as_str()),
         Finding::ChunkDamaged { .. }
         | Finding::ChunkLost { .. }
         | Finding::UnknownSource { .. }
@@ -332,6 +346,8 @@ fn made_true(tx: &Connection, moved: &Moved, now: Ts) -> rusqlite::Result<()> {
         [],
     )?;
     chunks_told_anew(tx)?;
+    not_twice(tx)?;
+    volumes::made_whole(tx)?;
     // Of commits up to this one the rows may be sealed, and some commits gone: nobody asks for them any more.
     let folded = newest("SELECT max(batch) FROM (SELECT batch FROM chunks UNION SELECT batch FROM checkpoints)")?;
     let newest_commit = newest("SELECT max(batch) FROM commits")?;
@@ -339,7 +355,7 @@ fn made_true(tx: &Connection, moved: &Moved, now: Ts) -> rusqlite::Result<()> {
     let newest_event = newest("SELECT max(batch) FROM events")?;
     new_commits(tx, folded, newest_commit.max(newest_row).max(newest_event))?;
     recount(tx, folded)?;
-    if moved.lost_some("late") || moved.lost_some("readings") || moved.lost_some("commits") {
+    if ["late", "commits", "hot_0", "hot_1", "hot_2", "hot_3"].iter().any(|t| moved.lost_some(t)) {
         tx.execute("DELETE FROM late", [])?;
         tx.execute(
             "INSERT OR IGNORE INTO late (batch, pos, key) SELECT r.batch, r.pos, r.key FROM readings r CROSS JOIN commits c ON c.batch = r.batch
@@ -375,18 +391,34 @@ fn chunks_told_anew(tx: &Connection) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM chunk_columns WHERE chunk NOT IN (SELECT key FROM chunks)", []).map(|_| ())
 }
 
+/// Rows that are sealed are no longer there beside it: where nothing told any more which are, all came.
+fn not_twice(tx: &Connection) -> rusqlite::Result<()> {
+    let mut behind = tx.prepare(
+        "SELECT r.key FROM hot_0 r JOIN (SELECT key >> 43 AS source, max(last) AS last FROM chunks GROUP BY 1) c ON c.source = r.source
+         WHERE r.ts <= c.last",
+    )?;
+    let behind: Vec<i64> = behind.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for key in behind {
+        let (ts, source) = key::split(key);
+        if sealed::row_at(tx, source, ts).is_ok_and(|row| row.is_some()) {
+            tx.prepare_cached("DELETE FROM hot_0 WHERE key = ?1")?.execute([key])?;
+        }
+    }
+    Ok(())
+}
+
 /// Commits that are gone, from the rows and events that came with them. When they were received is no longer known: with their newest
 /// row, or with the commit before.
 fn new_commits(tx: &Connection, folded: u64, newest: u64) -> rusqlite::Result<()> {
     tx.execute_batch("CREATE TEMP TABLE seen (batch INTEGER PRIMARY KEY, ts_min INTEGER, ts_max INTEGER)")?;
     tx.execute(
-        "INSERT INTO seen SELECT batch, min(ts), max(ts) FROM readings WHERE batch NOT IN (SELECT batch FROM commits) GROUP BY batch",
-        [],
+        "INSERT INTO seen SELECT batch, min(ts), max(ts) FROM readings WHERE batch > ?1 AND batch NOT IN (SELECT batch FROM commits) GROUP BY batch",
+        [integer(folded)],
     )?;
-    // Each that is asked for commit by commit, and of older ones those that rows came with.
+    // Each that is asked for commit by commit.
     let mut missing = tx.prepare(
         "WITH RECURSIVE after(batch) AS (SELECT ?1 + 1 WHERE ?1 < ?2 UNION ALL SELECT batch + 1 FROM after WHERE batch < ?2)
-         SELECT batch FROM after WHERE batch NOT IN (SELECT batch FROM commits) UNION SELECT batch FROM seen ORDER BY 1",
+         SELECT batch FROM after WHERE batch NOT IN (SELECT batch FROM commits)",
     )?;
     let missing: Vec<i64> = missing.query_map((integer(folded), integer(newest)), |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
     let mut before = tx.prepare("SELECT received FROM commits WHERE batch < ?1 ORDER BY batch DESC LIMIT 1")?;

@@ -8,7 +8,7 @@ use crate::domain::reading::SourceId;
 use crate::domain::time::{Day, Month, Ms, Ts};
 use crate::domain::units::Millilitres;
 use rusqlite::{Connection, OptionalExtension};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 const COLUMN_BITS: u32 = 3;
@@ -29,11 +29,11 @@ pub struct Series {
 }
 
 impl Series {
-    fn number(self) -> i64 {
+    pub(super) fn number(self) -> i64 {
         i64::from(self.source.0) << COLUMN_BITS | i64::from(self.column)
     }
 
-    fn numbered(n: i64) -> Series {
+    pub(super) fn numbered(n: i64) -> Series {
         let n = n & ((1 << SERIES_BITS) - 1);
         // The masks leave 20 bits and 3.
         let source = SourceId(u32::try_from(n >> COLUMN_BITS).unwrap_or(u32::MAX));
@@ -93,14 +93,14 @@ fn day_key(day: i32, series: i64) -> i64 {
     i64::from(day >> BLOCK_BITS) << (SERIES_BITS + BLOCK_BITS) | series << BLOCK_BITS | i64::from(day & (BLOCK - 1))
 }
 
-fn split_day(key: i64) -> (i32, Series) {
+pub(super) fn split_day(key: i64) -> (i32, Series) {
     let block = i32::try_from(key >> (SERIES_BITS + BLOCK_BITS)).unwrap_or(i32::MAX >> BLOCK_BITS);
     // Five bits.
     let within = i32::try_from(key & i64::from(BLOCK - 1)).unwrap_or(0);
     (block << BLOCK_BITS | within, Series::numbered(key >> BLOCK_BITS))
 }
 
-fn month_key(month: Month, series: i64) -> i64 {
+pub(super) fn month_key(month: Month, series: i64) -> i64 {
     i64::from(month.number()) << SERIES_BITS | series
 }
 
@@ -233,6 +233,34 @@ pub(super) fn forget(tx: &Connection, which: Option<&[Series]>) -> rusqlite::Res
         tx.prepare_cached("DELETE FROM told WHERE series = ?1")?.execute([number])?;
     }
     Ok(())
+}
+
+/// After damage: no day is told behind the first that is gone, so that those are told anew, and every month is the sum of its days.
+pub(super) fn made_whole(tx: &Connection) -> rusqlite::Result<()> {
+    let told = all(tx)?;
+    for t in &told {
+        let number = t.series.number();
+        let mut there = tx.prepare_cached("SELECT 1 FROM daily WHERE key = ?1 AND EXISTS (SELECT 1 FROM calendar WHERE day = ?2)")?;
+        let mut next = t.begins;
+        while next < t.next && there.exists((day_key(next, number), next))? {
+            next += 1;
+        }
+        // How far they depended on rows stays: a late one may take back more than it must, never less.
+        write_series(tx, &ToldSeries { next, ..t.clone() })?;
+    }
+    let kept: BTreeMap<i64, Range<i32>> = all(tx)?.into_iter().map(|t| (t.series.number(), t.begins..t.next)).collect();
+    let keys: Vec<i64> = tx.prepare("SELECT key FROM daily")?.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+    tx.execute("DELETE FROM monthly", [])?;
+    let mut months = BTreeSet::new();
+    for key in keys {
+        let (day, series) = split_day(key);
+        if kept.get(&series.number()).is_some_and(|days| days.contains(&day)) {
+            months.insert((series, Month::of_day(day)));
+        } else {
+            tx.prepare_cached("DELETE FROM daily WHERE key = ?1")?.execute([key])?;
+        }
+    }
+    months.into_iter().try_for_each(|(series, month)| add_up(tx, series.number(), month))
 }
 
 // ---- reading ----

@@ -13,6 +13,8 @@
 mod older;
 mod run;
 mod script;
+#[path = "../support/told.rs"]
+mod told;
 
 use faulty_disk::{Deed, Disk, Failure, Fate, Fault};
 use run::{Story, play, verify};
@@ -35,8 +37,8 @@ const FAULTS: [(Fault, Fate); 8] = [
 ];
 
 /// In the usual run of the long story, about so many of the deeds that are mere writes are tried, and of the others.
-const WRITES: usize = 90;
-const OTHERS: usize = 60;
+const WRITES: usize = 50;
+const OTHERS: usize = 40;
 
 /// As many batches are in the file of an earlier version.
 const OLDER_BATCHES: usize = 3;

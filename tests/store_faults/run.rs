@@ -1,11 +1,13 @@
 //! One run of the story, and what must be there after it.
 
 use super::OLDER_BATCHES;
-use super::script::CHANNEL;
+use super::script::{CHANNEL, SOURCES};
+use super::told;
 use faulty_disk::Disk;
 use heyun::domain::engine::{IdentityRecord, SourceRecord};
 use heyun::domain::reading::{Row, SourceId};
-use heyun::domain::time::{Day, Ts};
+use heyun::domain::time::{Ms, Ts};
+use heyun::history::{Historian, Step};
 use heyun::store::{self, Batch, CommitError, CommitErrorKind, Depth, Done, FoldItem, Mark, Reader, Settings, Writer};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -48,9 +50,7 @@ fn insist<T, E: std::fmt::Display>(disk: &Disk, mut what: impl FnMut() -> Result
 }
 
 fn open(dir: &Path) -> Result<(Writer, Reader), store::OpenError> {
-    let (writer, reader) = store::open(&Settings { path: dir.join("heyun.db") })?;
-    writer.keep_days(Box::new(|ts| Day::of(ts, &jiff::tz::TimeZone::UTC))).unwrap();
-    Ok((writer, reader))
+    store::open(&Settings { path: dir.join("heyun.db") })
 }
 
 fn retryable(result: Result<store::Committed, CommitError>) -> Result<store::Committed, CommitError> {
@@ -74,11 +74,17 @@ pub fn play(story: &Story<'_>, dir: &Path, disk: &Disk) -> Progress {
         done.acknowledged = OLDER_BATCHES as u64;
     }
     let Some(mut store) = insist(disk, || open(dir)) else { return done };
+    let topology = told::topology("UTC", SOURCES);
+    let (mut historian, mut volumes) = (Historian::new(&topology), store.0.volumes().unwrap());
     for batch in &story.batches[done.acknowledged as usize..] {
         let Some(_) = insist(disk, || retryable(store.0.commit(batch.clone()))) else { return done };
         done.acknowledged = batch.id;
         // As the engine asks, and keeps a connection open by it.
         drop(store.1.lookup(SourceId(1), batch.received));
+        // The days that are over are told; where the disk does not let it, later.
+        if historian.step(&store.1, &volumes, Ms::minutes(batch.id as i64)).is_err() && disk.is_dead() {
+            return done;
+        }
         if batch.id.is_multiple_of(7) {
             let entries: i64 = story.batches[..batch.id as usize].iter().map(|b| b.outbox.len() as i64).sum();
             done.marking = entries;
@@ -87,13 +93,14 @@ pub fn play(story: &Story<'_>, dir: &Path, disk: &Disk) -> Progress {
         }
         if story.reopen_after == Some(batch.id) {
             let (writer, reader) = store;
-            drop(reader);
+            drop((reader, volumes));
             let closed = writer.close();
             assert!(closed.is_ok() || disk.struck() > 0, "{closed:?}");
             match insist(disk, || open(dir)) {
                 Some(opened) => store = opened,
                 None => return done,
             }
+            (historian, volumes) = (Historian::new(&topology), store.0.volumes().unwrap());
         }
     }
     // What it still does behind the last commit belongs to the story.
@@ -114,7 +121,13 @@ pub fn verify(story: &Story<'_>, dir: &Path, done: &Progress) {
         assert_eq!(writer.commit(next.clone()).unwrap().repeated, stored > done.acknowledged);
         holds(&reader, story, next.id);
     }
-    drop(reader);
+    let topology = told::topology("UTC", SOURCES);
+    told::checked(&reader, &topology);
+    // And whatever was not told is told now.
+    let (mut historian, volumes) = (Historian::new(&topology), writer.volumes().unwrap());
+    while let Step::More { .. } = historian.step(&reader, &volumes, Ms::ZERO).unwrap() {}
+    told::checked(&reader, &topology);
+    drop((reader, volumes));
     writer.close().unwrap();
     let report = store::check(&Settings { path: dir.join("heyun.db") }, Depth::Full, &mut |_| ()).unwrap();
     assert_eq!(report.findings, []);

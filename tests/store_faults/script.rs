@@ -14,7 +14,7 @@ use std::sync::Arc;
 const T0: i64 = 1_795_478_400_000;
 const STEP: i64 = 900_000;
 const STEPS: i64 = 21 * 96;
-const SOURCES: u32 = 8;
+pub const SOURCES: u32 = 8;
 /// Rows per batch, over and over.
 const SIZES: [usize; 8] = [40, 1, 620, 25, 3, 900, 150, 410];
 /// Every so many rows one is held back, by five days of rows.
@@ -100,7 +100,7 @@ fn rows() -> VecDeque<Row> {
 }
 
 fn source(n: u32, columns: usize) -> SourceRecord {
-    let all = [("total", Quantity::Volume), ("water", Quantity::Temperature)];
+    let all = [("register", Quantity::Volume), ("water", Quantity::Temperature)];
     let columns = all[..columns].iter().map(|(name, quantity)| Column { name: (*name).into(), quantity: *quantity }).collect();
-    SourceRecord { source: SourceId(n), id: format!("gw.S{n}").into(), topic: format!("meters/{n}/state").into(), columns }
+    SourceRecord { source: SourceId(n), id: format!("g.{n}").into(), topic: format!("water/{n}").into(), columns }
 }

@@ -1,4 +1,5 @@
 //! Meters whose days are told, and what told days must be: exactly what the rows say.
+#![allow(dead_code, reason = "every test binary uses its own part")]
 
 use heyun::domain::engine::SourceRecord;
 use heyun::domain::reading::SourceId;

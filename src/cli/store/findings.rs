@@ -59,7 +59,9 @@ fn table(name: &str) -> Text {
         "chunks" => "store_check.table.chunks",
         "chunk_columns" => "store_check.table.chunk_columns",
         "changes" => "store_check.table.changes",
-        "days" | "closed_days" => "store_check.table.days",
+        "daily" => "store_check.table.daily",
+        "monthly" => "store_check.table.monthly",
+        "hot_0" | "hot_1" | "hot_2" | "hot_3" => "store_check.table.hot",
         _ => return Text::same(name),
     };
     let Text { zh, en } = say(key, &[]);
@@ -153,6 +155,8 @@ pub fn words(finding: &Finding, names: &Names) -> Text {
         ),
         Finding::Twice { topic, at } => say("store_check.twice", &[("who", names.meter(topic).into()), ("at", names.time(*at).into())]),
         Finding::Total { told, found } => say("store_check.total", &[("told", (*told).into()), ("found", (*found).into())]),
+        Finding::DaysTold { point, missing } => say("store_check.days_told", &[("point", point.into()), ("n", (*missing).into())]),
+        Finding::MonthTold { point, month } => say("store_check.month_told", &[("point", point.into()), ("month", month.into())]),
         Finding::CommitsMissing { first, last } => {
             say("store_check.commits_missing", &[("first", (*first).into()), ("last", (*last).into())])
         }

@@ -84,6 +84,16 @@ pub enum Finding {
         told: u64,
         found: u64,
     },
+    /// Days of a metering point that are told and not there, or there and not told.
+    DaysTold {
+        point: String,
+        missing: u64,
+    },
+    /// A month that is not the sum of its days.
+    MonthTold {
+        point: String,
+        month: String,
+    },
     CommitsMissing {
         first: u64,
         last: u64,

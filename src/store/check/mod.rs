@@ -4,6 +4,7 @@ mod chunks;
 mod finding;
 mod pages;
 mod tables;
+mod volumes;
 
 pub(super) use chunks::Stored;
 pub use finding::{Finding, Lost, Silence, Whole};

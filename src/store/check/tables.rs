@@ -53,6 +53,7 @@ pub(in crate::store) fn contents(conn: &Connection, report: &mut Report, tell: &
     pass.readings(&topics, &sealed, &mut commits, folded)?;
     let events = pass.events(&commits, folded)?;
     pass.outbox(&events)?;
+    pass.volumes()?;
     let newest = pass.report.batch;
     let ahead = checkpoints.into_iter().filter(|batch| *batch > newest);
     pass.report.findings.extend(ahead.map(|batch| Finding::CheckpointAhead { batch, newest }));
@@ -66,7 +67,7 @@ pub(in crate::store) fn contents(conn: &Connection, report: &mut Report, tell: &
 }
 
 impl Pass<'_> {
-    /// Reads a table; holes in it become findings, but those in the readings are returned. A table that this version does not have is empty.
+    /// Reads a table; holes in it become findings, but those among readings are returned. A table that this version does not have is empty.
     pub(super) fn rows(&mut self, name: &str, f: &mut dyn FnMut(&Row<'_>) -> rusqlite::Result<()>) -> Result<Vec<Gap>, CheckError> {
         let Some(table) = self.tables.iter().find(|t| t.name == name) else { return Ok(vec![]) };
         let mut rows = 0;
@@ -80,7 +81,7 @@ impl Pass<'_> {
             f(row)
         })?;
         self.report.whole.push(Whole { table: name.to_owned(), rows });
-        if name == "readings" {
+        if name == "readings" || name.starts_with("hot_") {
             return Ok(gaps);
         }
         for Gap { after, before } in gaps {
@@ -94,8 +95,8 @@ impl Pass<'_> {
     /// How many rows a table has, roughly and quickly: for showing progress.
     fn about(&self, table: &Table) -> u64 {
         let Key::Integer(at) = table.key else { return 0 };
-        if table.name == "readings" {
-            return self.conn.query_row("SELECT count(*) FROM readings", [], |r| r.get(0)).map(count).unwrap_or(0);
+        if table.name.starts_with("hot_") {
+            return self.conn.query_row(&format!("SELECT count(*) FROM {}", table.name), [], |r| r.get(0)).map(count).unwrap_or(0);
         }
         let key = &table.columns[at];
         let span = self.conn.query_row(&format!("SELECT max({key}) - min({key}) FROM {}", table.name), [], |r| r.get::<_, Option<i64>>(0));
@@ -160,9 +161,13 @@ impl Pass<'_> {
         let mut unknown = sealed.unknown.clone();
         let mut without: Option<(u64, Ts, Ts)> = None;
         let (mut rows, mut behind): (u64, Vec<i64>) = (0, vec![]);
-        let gaps = self.rows("readings", &mut |r| {
+        let mut each = |r: &Row<'_>, mark: i64| {
             let row_key = r.get(0)?;
             let (ts, source) = key::split(row_key);
+            if row_key < mark {
+                // Sealed by now.
+                return Ok(());
+            }
             rows += 1;
             if sealed.ends.get(&source).is_some_and(|end| ts <= *end) {
                 behind.push(row_key);
@@ -171,18 +176,29 @@ impl Pass<'_> {
                 let seen = unknown.entry(source).or_insert((0, ts, ts));
                 *seen = (seen.0 + 1, seen.1.min(ts), seen.2.max(ts));
             }
-            match of_batch(commits, count(r.get(1)?)) {
+            let batch = count(r.get(1)?);
+            match of_batch(commits, batch) {
                 Some(c) => {
                     c.found += 1;
                     c.strays += u64::from(c.range.is_some_and(|(min, max)| ts < min || ts > max));
                 }
+                // What a checkpoint has folded needs no commit any more.
+                None if batch <= folded => {}
                 None => {
                     let seen = without.get_or_insert((0, ts, ts));
                     *seen = (seen.0 + 1, seen.1.min(ts), seen.2.max(ts));
                 }
             }
             Ok(())
-        })?;
+        };
+        let hot = self.hot();
+        let mut gaps: Vec<Gap> = vec![];
+        for (table, mark) in &hot {
+            let found = self.rows(table, &mut |r| each(r, *mark))?;
+            // What lies before the mark is sealed, and of no use any more.
+            let seen = found.into_iter().filter(|g| g.before.is_none_or(|b| b > *mark));
+            gaps.extend(seen.map(|g| Gap { after: g.after.filter(|a| *a >= *mark), ..g }));
+        }
         let mut findings: Vec<Finding> = vec![];
         findings.extend(unknown.into_iter().map(|(source, (rows, from, to))| Finding::UnknownSource { source: source.0, rows, from, to }));
         self.report.readings = rows + sealed.rows;
@@ -204,6 +220,8 @@ impl Pass<'_> {
             // Of one hole the sum of all readings tells; of several, the commits, as far as they are told one by one.
             let rows = if gaps.len() == 1 { unseen } else { by_commits.rows.filter(|_| folded == 0) };
             findings.push(Finding::Lost(Lost { rows, ..by_commits }));
+            // Nothing may have been there.
+            findings.pop_if(|f| matches!(f, Finding::Lost(Lost { rows: Some(0), .. })));
         }
         for c in missing {
             let (from, to) = c.range.unwrap_or((c.received, c.received));
@@ -237,26 +255,28 @@ impl Pass<'_> {
         missing.retain(|c| !overlaps(c));
         let mut heard: BTreeMap<u32, Silence> = BTreeMap::new();
         // Another hole may be near: what is heard before it is met is enough.
-        let mut near = |sql: &str, from: i64, to: i64, after: bool| -> rusqlite::Result<()> {
-            let mut s = self.conn.prepare_cached(sql)?;
+        let mut near = |table: &str, from: i64, to: i64, after: bool| -> rusqlite::Result<()> {
+            let order = if after { "" } else { " DESC" };
+            let mut s = self.conn.prepare(&format!("SELECT key FROM {table} WHERE key >= ?1 AND key <= ?2 ORDER BY key{order}"))?;
             let mut rows = s.query([from, to])?;
             while let Some(r) = rows.next()? {
                 let (ts, source) = key::split(r.get(0)?);
                 let begin = || Silence { topic: topic(topics, source), last_before: None, first_after: None };
                 let silence = heard.entry(source.0).or_insert_with(begin);
-                let slot = if after { &mut silence.first_after } else { &mut silence.last_before };
-                slot.get_or_insert(ts);
+                if after {
+                    silence.first_after = Some(silence.first_after.map_or(ts, |t| t.min(ts)));
+                } else {
+                    silence.last_before = silence.last_before.max(Some(ts));
+                }
             }
             Ok(())
         };
-        let before = gap.after.map(|k| {
-            near("SELECT key FROM readings WHERE key > ?1 AND key <= ?2 ORDER BY key DESC", key::floor(key::split(k).0 - NEAR), k, false)
-        });
-        let after = gap.before.map(|k| {
-            near("SELECT key FROM readings WHERE key >= ?2 AND key < ?1 ORDER BY key", key::floor(key::split(k).0 + NEAR), k, true)
-        });
-        if let Some(e) = before.into_iter().chain(after).find_map(Result::err) {
-            tracing::debug!(error = %e, "not all that lies around a hole could be read");
+        for (table, mark) in self.hot() {
+            let before = gap.after.map(|k| near(&table, key::floor(key::split(k).0 - NEAR).max(mark), k, false));
+            let after = gap.before.map(|k| near(&table, k.max(mark), key::floor(key::split(k).0 + NEAR), true));
+            if let Some(e) = before.into_iter().chain(after).find_map(Result::err) {
+                tracing::debug!(error = %e, "not all that lies around a hole could be read");
+            }
         }
         Lost {
             table: "readings".to_owned(),
@@ -267,6 +287,16 @@ impl Pass<'_> {
             to,
             sources: heard.into_values().collect(),
         }
+    }
+
+    /// The tables of rows that are not sealed, with the key before which they are.
+    fn hot(&self) -> Vec<(String, i64)> {
+        let mark = |table: &str| {
+            let ix = table.strip_prefix("hot_").map(str::to_owned)?;
+            self.conn.query_row("SELECT mark FROM eras WHERE ix = ?1", [ix], |r| r.get(0)).ok()
+        };
+        let hot = self.tables.iter().map(|t| &t.name).filter(|name| *name == "readings" || name.starts_with("hot_"));
+        hot.map(|name| (name.clone(), mark(name).unwrap_or(i64::MIN))).collect()
     }
 
     /// Readings that were ever stored, by the newest commit that can be read.
