@@ -43,9 +43,8 @@ const OTHERS: usize = 40;
 /// As many batches are in the file of an earlier version.
 const OLDER_BATCHES: usize = 3;
 
-/// In a story of so few deeds several faults are tried at each.
+/// In a story of so few deeds one fault is tried at each.
 const FEW: usize = 200;
-const SEVERAL: usize = 3;
 
 struct Case {
     at: u64,
@@ -62,7 +61,7 @@ fn cases(deeds: &[Deed]) -> Vec<Case> {
         let draw = i.wrapping_mul(0x9E37_79B9) >> 7;
         let tried = match deed {
             _ if all => FAULTS.len(),
-            _ if deeds.len() < FEW => SEVERAL,
+            _ if deeds.len() < FEW => 1,
             Deed::Write => usize::from((draw / FAULTS.len()).is_multiple_of(writes / WRITES)),
             _ => usize::from((draw / FAULTS.len()).is_multiple_of((deeds.len() - writes).div_ceil(OTHERS))),
         };
