@@ -81,13 +81,13 @@ class Victoria:
         self.quiet()
 
     def quiet(self):
-        """Returns when nothing is merged or written any more."""
+        """Returns when nothing is merged any more, and what is in memory is on disk: it lets that wait for seconds."""
         last, same, end = None, 0, time.monotonic() + 300
-        while same < 15:
+        while same < 10:
             time.sleep(0.3)
-            busy = self.metric("vm_active_force_merges") + self.metric(r'vm_active_merges\{type="storage/(?:big|small)"\}')
-            now = size(self.folder)
-            last, same = now, same + 1 if now == last and not busy else 0
+            busy = self.metric("vm_active_force_merges") + self.metric(r'vm_active_merges\{type="[^"]+"\}') + self.metric(r'vm_pending_rows\{type="[^"]+"\}')
+            now, known = size(self.folder)[0], self.metric(r'vm_data_size_bytes\{type="[^"]+"\}')
+            last, same = now, same + 1 if now == last and not busy and now >= known else 0
             if time.monotonic() > end:
                 sys.exit("error: VictoriaMetrics writes for more than five minutes")
 
@@ -120,6 +120,7 @@ def sizes(args, h, rows):
     return {
         "disk": file / rows,
         "sealed": (file - free - tables["readings"]) / max(sealed, 1),
+        "batch": rows / stats["batches"],
         "hot_days": hot_ms / 1000 / DAY,
         "hot_row": tables["readings"] / max(hot, 1),
         "tables": {name: n / rows for name, n in sorted(tables.items(), key=lambda t: -t[1]) if n / rows >= 0.005} | {"free": free / rows},
@@ -148,7 +149,7 @@ def ours(args, name, publish, rounds, meters, config):
     broker.stop()
     out |= sizes(args, h, rows)
     bench.say(f"heyun: {out['seconds']:.0f} s, CPU {out['cpu']:.2f} s/100 000, {out['disk']:.2f} B a reading ({out['hot_days']:.1f} hot days; {out['sealed']:.2f} B without), "
-              f"written {out['written']:.0f} B, resident {out['idle']:.1f} MB idle, {out['peak']:.1f} MB peak")
+              f"written {out['written']:.0f} B at {out['batch']:.0f} a commit, READY in {out['ready']:.2f} s, resident {out['idle']:.1f} MB idle, {out['peak']:.1f} MB peak")
     bench.say("of which " + ", ".join(f"{name} {n:.2f}" for name, n in out["tables"].items()))
     return out
 
@@ -184,7 +185,7 @@ def table(title, we, vm, limit):
         (f"… without the {we['hot_days']:.1f} newest days, which are not packed yet", f"{we['sealed']:.2f} B", f"{vm['disk']:.2f} B", f"{sealed:.2f} ×", "", None),
         ("… a row of the newest days", f"{we['hot_row']:.1f} B", "", "", "", None),
         ("… in whole blocks; before a forced merge", "", f"{vm['blocks']:.2f} B; {vm['as_it_stands']:.2f} B", "", "", None),
-        ("… written per reading while it came in", f"{we['written']:.0f} B", f"{vm['written']:.1f} B", "", "≤ 130 B", we["written"] <= 130),
+        (f"… written per reading while it came in ({we['batch']:.0f} a commit)", f"{we['written']:.0f} B", f"{vm['written']:.1f} B", "", "≤ 130 B", we["written"] <= 130),
         ("… resident, idle", f"{we['idle']:.1f} MB", f"{vm['idle']:.0f} MB", "", "≤ 16 MB", we["idle"] <= 16),
         ("… resident, peak", f"{we['peak']:.1f} MB", f"{vm['peak']:.0f} MB", "", "≤ 24 MB", we["peak"] <= 24),
         ("… READY", f"{we['ready']:.2f} s", "", "", "≤ 0.3 s", we["ready"] <= 0.3),
@@ -266,14 +267,16 @@ def queries(args):
     end = bench.BEGINS + args.year_days * DAY
     months = args.year_days // 30
     range_of = lambda query, start, stop, step, more="": "/api/v1/query_range?" + urllib.parse.urlencode({"query": query, "start": start, "end": stop, "step": step}) + more
-    span = f"from={(end - DAY) * 1000}&to={end * 1000}"
-    match = urllib.parse.urlencode({"match[]": '{id="w0042"}', "start": end - DAY, "end": end - 1})
+    span = lambda to: f"/api/v1/meters/w0042/%s?from={(to - DAY) * 1000}&to={to * 1000}"
+    stored = lambda to, name="": "/api/v1/export?" + urllib.parse.urlencode({"match[]": name + '{id="w0042"}', "start": to - DAY, "end": to - 1})
+    old = end - args.year_days // 2 * DAY
     by_day = range_of('increase(water_total_l{id="w0042"}[1d])', begin + DAY, end, "1d")
     by_month = range_of("increase(water_total_l[30d])", begin + 30 * DAY, begin + 30 * DAY * months, "30d")
     rows = []
     for what, we, they, limit in [
-        ("one meter, 24 h, every reading with its three numbers", f"/api/v1/meters/w0042/readings?{span}", f"/api/v1/export?{match}", 1),
-        ("… as flow (VictoriaMetrics: the register as stored)", f"/api/v1/meters/w0042/flow?{span}&resolution=raw", "/api/v1/export?" + match.replace("%7Bid", "water_total_l%7Bid"), None),
+        ("one meter, 24 h, every reading with its three numbers", span(end) % "readings", stored(end), 1),
+        ("… of half the time ago", span(old) % "readings", stored(old), None),
+        ("… as flow (VictoriaMetrics: the register as stored)", span(end) % "flow" + "&resolution=raw", stored(end, "water_total_l"), None),
         ("one meter, the year by day", f"/api/v1/meters/w0042/flow?from={begin * 1000}&to={end * 1000}&resolution=day", by_day, 1),
         ("… VictoriaMetrics without its cache of answers", None, by_day + "&nocache=1", None),
         ("150 meters, monthly totals", f"/api/v1/totals?by=month&from={begin * 1000}&to={end * 1000}", by_month, 0.25),

@@ -25,7 +25,8 @@ def rounds(minutes, seed=1):
     # Litres a minute of the tap that runs, and for how many minutes more.
     taps = [(0, 0)] * COUNTERS
     for minute in range(minutes):
-        at = BEGINS + minute * 60_000 - 2_000
+        # Two seconds after the minute is in the middle, so that nothing falls into the year before.
+        at = BEGINS + minute * 60_000
         opens = OPENS[minute // 60 % 24]
         rows = []
         for i in range(COUNTERS):
