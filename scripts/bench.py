@@ -4,6 +4,7 @@
 Standard library only. Every load goes to 127.0.0.1, is bounded in count and time, and uses a broker of its own with the shipped config.
 """
 import argparse
+import atexit
 import json
 import os
 import re
@@ -50,6 +51,8 @@ class Broker:
         open(f"{folder}/mosquitto.conf", "w").write(conf)
         env = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin")
         self.p = subprocess.Popen(["mosquitto", "-c", f"{folder}/mosquitto.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        # Nothing of ours outlives us, however we end.
+        atexit.register(self.p.kill)
         wait_for(lambda: not free(self.port), 5, "the broker")
 
     def stop(self):
@@ -125,6 +128,7 @@ class Heyun:
         began = time.monotonic()
         env = dict(os.environ, MALLOC_ARENA_MAX="1")
         self.p = subprocess.Popen([binary, "run", "--config", f"{self.folder}/heyun.toml"], stderr=self.log, env=env)
+        atexit.register(self.p.kill)
         wait_for(lambda: self.p.poll() is not None or "READY" in open(f"{self.folder}/log").read(), 60, "READY")
         if self.p.poll() is not None:
             sys.exit(open(f"{self.folder}/log").read())

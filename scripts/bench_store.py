@@ -123,7 +123,7 @@ def sizes(args, h, rows):
         "batch": rows / stats["batches"],
         "hot_days": hot_ms / 1000 / DAY,
         "hot_row": tables["readings"] / max(hot, 1),
-        "tables": {name: n / rows for name, n in sorted(tables.items(), key=lambda t: -t[1]) if n / rows >= 0.005} | {"free": free / rows},
+        "tables": {name: n / rows for name, n in sorted(tables.items(), key=lambda t: -t[1]) if n / rows >= 0.005} | {"free and page map": free / rows},
     }
 
 
