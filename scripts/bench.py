@@ -150,7 +150,7 @@ class Heyun:
     def rows(self):
         db = sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)
         try:
-            return db.execute("SELECT coalesce(sum(rows), 0) FROM commits").fetchone()[0]
+            return db.execute("SELECT coalesce(max(total), 0) FROM commits").fetchone()[0]
         finally:
             db.close()
 

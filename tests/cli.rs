@@ -121,7 +121,70 @@ fn machines_get_json() {
 }
 
 #[test]
-fn store_stats_needs_a_database() {
+fn store_stats_tells_what_is_there_and_how_large_it_is() {
     let (code, _, err) = said(&["store", "stats", "--config", "no/such.toml"]);
     assert_eq!(code, 66, "{err}");
+    assert_eq!(said(&["store", "stats"]).0, 64, "a database has to be named");
+    assert_eq!(said(&["store", "stats", "--config", "a", "--store", "b"]).0, 64, "one database");
+
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("heyun.db");
+    let (code, _, err) = said(&["store", "stats", "--store", db.to_str().unwrap()]);
+    assert_eq!(code, 66, "{err}");
+    let (writer, _) = heyun::store::open(&heyun::store::Settings { path: db.clone() }).unwrap();
+    let rows = (0..500).map(|i| heyun::domain::reading::Row {
+        ts: heyun::domain::time::Ts(1_795_489_445_000 + i * 900_000),
+        source: heyun::domain::reading::SourceId(0),
+        values: heyun::domain::reading::Values::single(i),
+        flags: heyun::domain::reading::Flags::NONE,
+    });
+    let batch =
+        heyun::store::Batch { id: 1, received: heyun::domain::time::Ts(1_795_939_445_000), rows: rows.collect(), ..Default::default() };
+    writer.commit(std::sync::Arc::new(batch)).unwrap();
+    let (code, out, err) = said(&["store", "stats", "--store", db.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    for line in ["readings  500 in 1 batches", "span      2026-11-24T03:04:05Z to 2026-11-29T07:49:05Z", "per day   96 readings"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let (_, out, _) = said(&["store", "stats", "--format", "json", "--store", db.to_str().unwrap()]);
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&told["readings"], &told["per_day"]["of_days"]), (&500.into(), &5.into()), "{told}");
+    let commits = told["tables"].as_array().unwrap().iter().find(|t| t["name"] == "commits").unwrap();
+    assert_eq!(commits["rows"], 1, "{told}");
+}
+
+#[test]
+fn store_backup_and_restore_say_what_they_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (db, copy) = (at("heyun.db"), at("copy.db"));
+    let (writer, _) = heyun::store::open(&heyun::store::Settings { path: db.clone().into() }).unwrap();
+    let batch =
+        |id| std::sync::Arc::new(heyun::store::Batch { id, received: heyun::domain::time::Ts(1_795_489_445_000), ..Default::default() });
+    writer.commit(batch(1)).unwrap();
+
+    let (code, out, err) = said(&["store", "backup", &copy, "--store", &db]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    for line in ["verified", "sha256    ", "commit    1 of 2026-11-24T03:04:05Z, 0 readings", "newest    no reading"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    for (args, exit, says) in [
+        (&["store", "backup", &copy, "--store", &db][..], 73, "stands already; --force replaces it"),
+        (&["store", "backup", &at("no/copy.db"), "--store", &db], 66, "no such directory; is the disk mounted?"),
+        (&["store", "backup", &copy], 64, "--config"),
+        (&["store", "restore", &copy], 64, "--to"),
+        (&["store", "restore", &copy, "--to", &copy], 64, "one file"),
+        (&["store", "restore", &at("none.db"), "--to", &db], 66, "No such file"),
+        (&["store", "restore", &copy, "--to", &db], 74, "in use by another heyun (process"),
+    ] {
+        let (code, out, err) = said(args);
+        assert_eq!((code, out.as_str()), (exit, ""), "{err}");
+        assert!(err.contains(says), "{says}: {err}");
+    }
+    assert_eq!(said(&["store", "backup", &copy, "--force", "--store", &db]).0, 0);
+    writer.commit(batch(2)).unwrap();
+    writer.close().unwrap();
+    let (code, out, err) = said(&["store", "restore", &copy, "--to", &db]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains(".before-restore-") && out.contains("not in it 0 readings and 0 events, stored from"), "{out}");
 }

@@ -52,7 +52,7 @@ pub enum Command {
     /// The ways to tell people.
     #[command(subcommand)]
     Channels(ChannelsCommand),
-    /// Look into the database.
+    /// Look into the database, copy it, put a copy back.
     #[command(subcommand)]
     Store(StoreCommand),
 }
@@ -206,8 +206,72 @@ pub struct ChannelsTest {
     pub channel: Option<String>,
 }
 
+/// The database that is meant: the one that a config names, or a file.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Database {
+    /// The config (TOML): the database that it names.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The database file itself; no config is read.
+    #[arg(long, value_name = "DB")]
+    pub store: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
-    /// Size and span of the database. Works beside a running daemon.
-    Stats(ConfigFile),
+    /// Copy the database into a file, verified. Works beside a running daemon and without one.
+    ///
+    /// One consistent state, however much is stored meanwhile. FILE stands under its name when it is whole, on the disk and read again from end to end (FILE.part until then), with FILE.sha256 beside it. Also of a database of an older version, before an upgrade. Guide: docs/guide/backup.md.
+    Backup(StoreBackup),
+    /// Put a copy in the place of the database. The daemon must be stopped.
+    ///
+    /// The copy is verified before anything is changed; the present database is kept as DB.before-restore-TIME, and what it holds that the copy does not is told. A copy of an older version is migrated at the daemon's next start. Guide: docs/guide/backup.md.
+    Restore(StoreRestore),
+    /// What the database holds and how large it is. Works beside a running daemon.
+    ///
+    /// Readings, their span, bytes of every table, what a day adds, the size of the log. Reads the whole file once to tell the bytes.
+    Stats(StoreStats),
+}
+
+#[derive(Debug, Args)]
+pub struct StoreBackup {
+    /// Where to: a file in a directory that exists, best on another disk.
+    #[arg(value_name = "FILE")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub database: Database,
+    /// Replace FILE if it stands already.
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StoreRestore {
+    /// The copy.
+    #[arg(value_name = "FILE")]
+    pub from: PathBuf,
+    /// The config (TOML): the database that it names is replaced.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The database to be replaced, or to be made.
+    #[arg(long, value_name = "DB", required_unless_present = "config", conflicts_with = "config")]
+    pub to: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct StoreStats {
+    #[command(flatten)]
+    pub database: Database,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub format: StatsFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// For people.
+    Table,
+    /// One JSON object, for machines.
+    Json,
 }

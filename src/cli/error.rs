@@ -1,7 +1,7 @@
 //! The one table from what went wrong to the exit code and to what the user sees.
 
 use crate::config::{self, LoadError, Problem};
-use crate::store::{OpenError, ReadError};
+use crate::store::{BackupError, OpenError, ReadError};
 use crate::{daemon, export, replay, sim};
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -67,6 +67,8 @@ pub enum Error {
     StoreOpen(#[from] OpenError),
     #[error(transparent)]
     StoreRead(#[from] ReadError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("--{option} {value:?} is not a time; right would be {right}")]
     Time { option: &'static str, value: String, right: &'static str },
     #[error("--from {from} is not before --to {to}; the end is left out: one day is --from 2026-11-24 --to 2026-11-25")]
@@ -77,6 +79,10 @@ pub enum Error {
     Exists(PathBuf),
     #[error("cannot write {}", path.display())]
     Out { path: PathBuf, source: std::io::Error },
+    #[error("no database: --config FILE or --store DB would be right")]
+    NoDatabase,
+    #[error("the answer could not be written as JSON: {0}")]
+    Json(serde_json::Error),
     #[error("cannot write to stdout")]
     Stdout { source: std::io::Error },
 }
@@ -111,7 +117,9 @@ impl Error {
             Error::Daemon(e) => daemon(e),
             Error::StoreOpen(e) => store_open(e),
             Error::StoreRead(e) => store_read(e),
-            Error::Time { .. } | Error::Span { .. } | Error::Unknown(..) => Exit::Usage,
+            Error::Backup(e) => backup(e),
+            Error::Time { .. } | Error::Span { .. } | Error::Unknown(..) | Error::NoDatabase => Exit::Usage,
+            Error::Json(_) => Exit::Internal,
             Error::Exists(_) => Exit::CannotCreate,
             Error::Stdout { source } if source.kind() == ErrorKind::BrokenPipe => Exit::Pipe,
             Error::Out { source, .. } | Error::Stdout { source } => output(source.kind()),
@@ -190,9 +198,28 @@ fn store_open(e: &OpenError) -> Exit {
     }
 }
 
+fn backup(e: &BackupError) -> Exit {
+    match e {
+        BackupError::Open(e) => store_open(e),
+        BackupError::Exists { .. } => Exit::CannotCreate,
+        BackupError::NoDirectory { .. } => Exit::NoInput,
+        BackupError::Write { source, .. } => output(source.kind()),
+        BackupError::Read { source, .. } => input(source.kind()),
+        BackupError::Damaged { .. } | BackupError::Digest { .. } => Exit::Data,
+        BackupError::SameFile { .. } => Exit::Usage,
+        BackupError::NoSpace { .. }
+        | BackupError::Busy { .. }
+        | BackupError::Copy { .. }
+        | BackupError::Differs { .. }
+        | BackupError::Sqlite { .. }
+        | BackupError::BeingRead { .. }
+        | BackupError::Stopped => Exit::Io,
+    }
+}
+
 fn store_read(e: &ReadError) -> Exit {
     match e {
         ReadError::Sqlite(_) | ReadError::File { .. } => Exit::Io,
-        ReadError::RowsMissing { .. } | ReadError::Unknown { .. } => Exit::Data,
+        ReadError::RowsMissing { .. } | ReadError::Unknown { .. } | ReadError::Damaged { .. } | ReadError::Sealed { .. } => Exit::Data,
     }
 }

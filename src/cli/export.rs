@@ -7,7 +7,7 @@ use crate::config;
 use crate::domain::time::{Ts, instant};
 use crate::domain::topology::{PointKind, Topology};
 use crate::export::{self, Export, Form, Kind, Lang, Progress, Request, Selection, Summary, Unknown, Wanted};
-use crate::store::{self, Reader};
+use crate::store;
 use indicatif::{ProgressBar, ProgressStyle};
 use ring::digest::{Context, SHA256};
 use std::io::{self, IsTerminal, Write};
@@ -23,13 +23,13 @@ pub fn run(args: &Args, format: LogFormat) -> Result<(), Error> {
     let (summary, digest) = match &args.out {
         Some(out) => {
             let mut part = Part::begin(out, args.force)?;
-            let done = written(export, &reader, &mut part, &bar(true), |source| Error::Out { path: out.clone(), source })?;
+            let done = written(export, &mut part, &bar(true), |source| Error::Out { path: out.clone(), source })?;
             part.finish()?;
             done
         }
         None => {
             let bar = bar(!io::stdout().is_terminal());
-            written(export, &reader, &mut io::stdout().lock(), &bar, |source| Error::Stdout { source })?
+            written(export, &mut io::stdout().lock(), &bar, |source| Error::Stdout { source })?
         }
     };
     tell(&summary, &digest, format);
@@ -102,7 +102,6 @@ fn bar(wanted: bool) -> ProgressBar {
 /// Writes all of it; what was written, and its SHA-256.
 fn written(
     export: Export<'_>,
-    reader: &Reader,
     to: &mut dyn Write,
     bar: &ProgressBar,
     failed: impl Fn(io::Error) -> Error,
@@ -111,7 +110,7 @@ fn written(
     let steps = |from: Ts, to: Ts| u64::try_from((to - from).0).unwrap_or(0);
     bar.set_length(steps(from, end));
     let mut digested = Digested { to, sha256: Context::new(&SHA256) };
-    let result = export.write(reader, &mut digested, &mut |Progress { rows, at }| {
+    let result = export.write(&mut digested, &mut |Progress { rows, at }| {
         bar.set_position(steps(from, at));
         if !bar.is_hidden() {
             let seconds = bar.elapsed().as_secs().max(1);

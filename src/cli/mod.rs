@@ -19,7 +19,7 @@ mod store;
 pub use error::{Error, Exit};
 pub use reference::reference;
 
-use args::{ChannelsCommand, Cli, Command, LogFormat, StoreCommand};
+use args::{ChannelsCommand, Cli, Command, LogFormat};
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
@@ -59,7 +59,7 @@ fn obey(cli: &Cli) -> Result<(), Error> {
         Command::Simulate(s) => simulate::run(s),
         Command::Replay(r) => replay::run(r, cli.log_format),
         Command::Channels(ChannelsCommand::Test(c)) => channels::test(&c.config, c.channel.as_deref()),
-        Command::Store(StoreCommand::Stats(c)) => store::stats(&c.config),
+        Command::Store(c) => store::run(c),
     }
 }
 

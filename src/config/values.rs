@@ -151,6 +151,13 @@ fn spell(d: Ms) -> String {
     format!("{}{name}", d.0 / unit.0)
 }
 
+/// A time of day: `"03:30"`.
+pub(super) fn time_of_day(s: &str) -> Parsed<civil::Time> {
+    let two = |d: &str| if d.len() == 2 && d.bytes().all(|b| b.is_ascii_digit()) { d.parse::<i8>().ok() } else { None };
+    let time = s.trim().split_once(':').and_then(|(h, m)| civil::Time::new(two(h)?, two(m)?, 0, 0).ok());
+    time.ok_or_else(|| Wrong::new(format!("{s:?} is not a time of day"), "from \"00:00\" to \"23:59\": \"03:30\""))
+}
+
 /// A zone of the time zone database that is built in: the same on every machine.
 pub(super) fn time_zone(s: &str) -> Parsed<TimeZone> {
     let db = TimeZoneDatabase::bundled();
@@ -217,6 +224,14 @@ mod tests {
         }
         assert_eq!(spell(Ms(100)), "100ms");
         assert_eq!(spell(Ms::hours(36)), "36h");
+    }
+
+    #[test]
+    fn times_of_day_have_two_digits_each() {
+        assert_eq!(time_of_day("03:30"), Ok(civil::Time::constant(3, 30, 0, 0)));
+        for bad in ["", "3:30", "0330", "24:00", "03:60", "-1:00", "+3:30", "03:30:00", "03:30 Uhr"] {
+            assert!(time_of_day(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
     let (sources, identities) = (reader.sources()?, reader.identities()?);
     let head = reader.last_batch()?;
     let last_batch = head.map_or(0, |h| h.batch);
-    let checkpoint = newest_checkpoint(reader)?;
+    let (checkpoint, batch_by_batch) = beginning(reader)?;
     let after = checkpoint.as_ref().map_or(0, |c| c.batch);
     if after == 0 && last_batch > 0 {
         info!(batches = last_batch, "no checkpoint: folding everything that is stored");
@@ -32,7 +32,7 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
     let mut engine = Engine::restore(topology, &sources, &identities, checkpoint);
     let (mut rows, mut bad, mut said) = (0u64, None, Instant::now());
     let total = head.map_or(0, |h| h.total_rows);
-    reader.fold_from(after, &mut |item| {
+    let mut each = |item| {
         match item {
             FoldItem::Row { batch, row, .. } => {
                 engine.fold_row(batch, &row);
@@ -53,7 +53,12 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
             FoldItem::Commit { .. } => {}
         }
         ControlFlow::Continue(())
-    })?;
+    };
+    if batch_by_batch {
+        reader.fold_from(after, &mut each)?;
+    } else {
+        reader.refold(&mut each)?;
+    }
     if let Some(e) = bad {
         return Err(e);
     }
@@ -61,16 +66,19 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
     Ok((engine, last_batch))
 }
 
-/// The newest that can be read; the store keeps two.
-fn newest_checkpoint(reader: &Reader) -> Result<Option<Checkpoint>, Error> {
+/// The newest state that can be read (the store keeps two) and from which the commits can be followed. False: there is none, and everything
+/// is folded in order of time, because older commits are no longer told one by one.
+fn beginning(reader: &Reader) -> Result<(Option<Checkpoint>, bool), Error> {
     let mut stored = reader.checkpoint()?;
     while let Some(c) = stored {
-        if let Some(good) = read_checkpoint(&c.checkpoint) {
-            return Ok(Some(good));
+        if let Some(good) = read_checkpoint(&c.checkpoint)
+            && reader.folds_from(good.batch)?
+        {
+            return Ok((Some(good), true));
         }
         stored = reader.checkpoint_before(c.batch)?;
     }
-    Ok(None)
+    Ok((None, reader.folds_from(0)?))
 }
 
 /// None if it is of another form or damaged: the rows tell the same, only slower.

@@ -5,7 +5,7 @@ use super::engine_thread::StoreStatus;
 use crate::domain::time::Ts;
 use crate::ingest::mqtt::{LinkState, Status};
 use crate::notify;
-use crate::web::{Batches, Broker, BrokerState, ChannelError, ChannelHealth, Health, StoreHealth, StoreState};
+use crate::web::{BackupHealth, Batches, Broker, BrokerState, ChannelError, ChannelHealth, Health, StoreHealth, StoreState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -20,6 +20,8 @@ pub struct Parts {
     pub broker: Option<watch::Receiver<Status>>,
     pub store: watch::Receiver<StoreStatus>,
     pub channels: watch::Receiver<Vec<notify::Status>>,
+    /// None: no copies are to be made.
+    pub backup: Option<watch::Receiver<BackupHealth>>,
 }
 
 /// Follows the parts until the engine is gone.
@@ -39,10 +41,20 @@ pub fn watch(mut parts: Parts) -> watch::Receiver<Arc<Health>> {
                     std::future::pending::<()>().await;
                 }
             };
+            let backup = async {
+                let changed = match &mut parts.backup {
+                    Some(b) => b.changed().await.is_ok(),
+                    None => false,
+                };
+                if !changed {
+                    std::future::pending::<()>().await;
+                }
+            };
             let lives = tokio::select! {
                 store = parts.store.changed() => store.is_ok(),
                 broker = broker => broker,
                 () = channels => true,
+                () = backup => true,
                 () = tokio::time::sleep(LOOK_AGAIN) => true,
             };
             tx.send_replace(Arc::new(view(&parts)));
@@ -69,6 +81,7 @@ fn view(parts: &Parts) -> Health {
             last_error: store.last_error,
         },
         channels: parts.channels.borrow().iter().map(channel_view).collect(),
+        backup: parts.backup.as_ref().map(|b| b.borrow().clone()),
         batches: Batches { committed: store.committed, failed: store.failed, last_at: store.last_commit },
     }
 }

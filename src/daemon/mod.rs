@@ -1,9 +1,11 @@
 //! The process: starts the parts in order, watches over them, stops them in order.
 //!
-//! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), [`historian`] (tells days), and the runtime's workers for
-//! HTTP, signals and the watchdog. A part that ends by itself ends the process: a gateway that half works looks like one that
+//! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), [`historian`] (tells days), `backup` (the daily
+//! copy, where there is to be one), and the runtime's workers for HTTP, signals and the watchdog. A part that ends by itself ends the
+//! process: a gateway that half works looks like one that
 //! works.
 
+mod backup;
 mod boot;
 mod clock;
 mod commit_rule;
@@ -111,7 +113,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let told = ended_tx.clone();
     let historian = historian::start(topology.clone(), &reader, writer.volumes()?, move || report(&told, ("historian", Ok(()))))?;
     let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
-    let engine_thread = spawn_engine(engine, ended_tx)?;
+    let engine_thread = spawn_engine(engine, ended_tx.clone())?;
 
     let told_by = notify::Handles {
         topology: topology.clone(),
@@ -122,14 +124,23 @@ async fn serve(config: &Config) -> Result<(), Error> {
         clock: clock::now,
     };
     let (mut notifier, channels) = notify::start(channels, &told_by);
-    let mut health = health::watch(health::Parts { started_at: clock::now(), broker: broker_status, store: store_status, channels });
+    let mut copies = config.store.backup.clone().map(|backup| backup::Plan {
+        gateway: topology.gateway.clone(),
+        tz: topology.tz.clone(),
+        database: store::Settings { path: config.store.path.clone() },
+        backup,
+    });
+    let (copied_tx, copied) = copies.as_ref().map(backup::watch).unzip();
+    let mut copied_tx = copied_tx;
+    let parts = health::Parts { started_at: clock::now(), broker: broker_status, store: store_status, channels, backup: copied };
+    let mut health = health::watch(parts);
     let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone() };
     let mut web_task = tokio::spawn(web::serve(listener, handles, async move {
         // A dropped sender is a stop as well.
         drop(web_stop.wait_for(|s| *s).await);
     }));
 
-    let mut watchdog = None;
+    let (mut watchdog, mut backups) = (None, None);
     let mut ready = false;
     let first_end = loop {
         tokio::select! {
@@ -139,6 +150,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
                 if first.is_ok() {
                     systemd::ready();
                     watchdog = Some(tokio::spawn(feed_watchdog(pings_tx.clone())));
+                    // Not before: a start has enough to read.
+                    backups = copies.take().zip(copied_tx.take()).map(|(plan, health)| backup::start(plan, health, Witness("backup", ended_tx.clone()))).transpose()?;
                     let meters = config.topology.points.len();
                     info!(address = %format!("http://{bound}/"), meters, ms = began.elapsed().as_millis(), "READY");
                 }
@@ -150,6 +163,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
         }
     };
     systemd::stopping();
+    // A copy that is being made is not waited for: it has no name yet.
+    drop(backups);
     if let Some((name, Ok(()))) = &first_end {
         error!(part = name, "a part ended by itself; stopping");
     }
@@ -212,21 +227,23 @@ fn report(to: &mpsc::Sender<Ended>, end: Ended) {
 }
 
 fn spawn_engine(engine: EngineThread, ended: mpsc::Sender<Ended>) -> Result<std::thread::JoinHandle<()>, Error> {
-    /// Tells of a panic: then nobody else will.
-    struct Witness(mpsc::Sender<Ended>);
-    impl Drop for Witness {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                report(&self.0, ("engine", Err(Error::Died("engine"))));
-            }
-        }
-    }
     let body = move || {
-        let witness = Witness(ended);
+        let witness = Witness("engine", ended);
         let result = engine.run();
-        report(&witness.0, ("engine", result));
+        report(&witness.1, ("engine", result));
     };
     std::thread::Builder::new().name("engine".into()).spawn(body).map_err(Error::Thread)
+}
+
+/// Tells of a thread's panic: then nobody else will.
+struct Witness(&'static str, mpsc::Sender<Ended>);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            report(&self.1, (self.0, Err(Error::Died(self.0))));
+        }
+    }
 }
 
 /// Tells systemd that the process lives, as long as engine and store answer.

@@ -19,7 +19,7 @@ use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
 use crate::domain::units::Millilitres;
 use crate::history::{Account, Interval, Kind, Register, Taken, Why};
-use crate::store::{ReadError, Reader};
+use crate::store::{ReadError, Snapshot};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -120,11 +120,11 @@ impl<'t> Daily<'t> {
     }
 
     /// Shows the accounts what stands before the first day.
-    pub fn warm_up(&mut self, reader: &Reader, as_of: u64) -> Result<(), ReadError> {
+    pub fn warm_up(&mut self, snapshot: &Snapshot) -> Result<(), ReadError> {
         let (from, _) = self.span();
         for p in &mut self.points {
             let Some((account, register)) = &mut p.account else { continue };
-            for row in rows_before(reader, *register, from, as_of)? {
+            for row in rows_before(snapshot, *register, from)? {
                 account.row(&row);
             }
             p.carry = account.last();
@@ -327,12 +327,12 @@ fn number_date(out: &mut Vec<u8>, date: Date) {
 }
 
 /// The last few rows before `from` that hold the register, oldest first, as of a commit.
-fn rows_before(reader: &Reader, register: Register, from: Ts, as_of: u64) -> Result<Vec<Row>, ReadError> {
+fn rows_before(snapshot: &Snapshot, register: Register, from: Ts) -> Result<Vec<Row>, ReadError> {
     let source: SourceId = register.source;
     let (mut rows, mut at) = (vec![], from);
     // A device may send its register only with every other message.
     for _ in 0..2 * WARM_UP {
-        let Some(row) = reader.row_before_as_of(source, at, as_of)? else { break };
+        let Some(row) = snapshot.row_before(source, at)? else { break };
         at = row.ts;
         if register.value(&row).is_some() {
             rows.push(row);

@@ -24,7 +24,7 @@ pub use selection::{Selection, Unknown, Wanted};
 use crate::domain::reading::Row;
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
-use crate::store::{Head, ReadError, Reader};
+use crate::store::{Head, ReadError, Reader, Snapshot};
 use columns::{DAILY, POINT, RAW, VALUES, Word};
 use daily::Daily;
 use raw::Raw;
@@ -166,33 +166,32 @@ pub struct Export<'t> {
     lines: Lines<'t>,
     span: (Ts, Ts),
     form: Form,
-    as_of: Option<Head>,
+    snapshot: Snapshot,
 }
 
 impl<'t> Export<'t> {
     /// Finds out what will be written, as of the newest commit.
     pub fn prepare(reader: &Reader, topology: &'t Topology, request: &Request) -> Result<Export<'t>, ReadError> {
-        let as_of = reader.last_batch()?;
-        let commit = as_of.map_or(0, |h| h.batch);
-        let sources = reader.sources()?;
+        let snapshot = reader.snapshot()?;
+        let sources = snapshot.sources()?;
         // Narrowed to what there is, so that the progress is told of something and days end.
-        let (first, last) = reader.span_as_of(commit)?.unwrap_or((Ts::EARLIEST, Ts::EARLIEST - Ms(1)));
+        let (first, last) = snapshot.span()?.unwrap_or((Ts::EARLIEST, Ts::EARLIEST - Ms(1)));
         let mut span = (request.from.map_or(first, |f| f.max(first)), request.to.map_or(last + Ms(1), |t| t.min(last + Ms(1))));
         let (selection, form) = (&request.selection, request.form);
         let lines = match request.kind {
             Kind::Raw => Lines::Raw(Raw::new(topology, &sources, selection, form)),
             Kind::Daily => {
                 // A reading whose time lies ahead of a clock that was not set must not draw out years of empty days.
-                let latest = as_of.map_or(last, |h| h.received) + AHEAD;
+                let latest = snapshot.head().map_or(last, |h| h.received) + AHEAD;
                 let days = (span.0, if latest > first { span.1.min(latest) } else { span.1 });
                 let mut daily = Daily::new(topology, &sources, selection, days, form);
-                daily.warm_up(reader, commit)?;
+                daily.warm_up(&snapshot)?;
                 span = daily.span();
                 Lines::Daily(Box::new(daily))
             }
             Kind::Values => Lines::Values(Values::new(topology, &sources, selection, form)),
         };
-        Ok(Export { lines, span, form, as_of })
+        Ok(Export { lines, span, form, snapshot })
     }
 
     /// From where to where readings are looked for.
@@ -201,28 +200,24 @@ impl<'t> Export<'t> {
     }
 
     /// Writes everything. `progress` is asked after every few thousand readings, whether they made rows or not, and may break off.
-    pub fn write(
-        mut self,
-        reader: &Reader,
-        to: &mut dyn Write,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Summary, Error> {
+    pub fn write(self, to: &mut dyn Write, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Summary, Error> {
         let mut out = Chunks { to, buffer: Vec::with_capacity(2 * CHUNK), bytes: 0 };
-        if self.form.bom {
+        let Export { mut lines, span, form, snapshot } = self;
+        if form.bom {
             out.buffer.extend_from_slice(BOM);
         }
-        headings(&self.lines.headings(), self.form.lang, &mut out.buffer);
+        headings(&lines.headings(), form.lang, &mut out.buffer);
         let mut rows = 0;
+        let (width, as_of) = (lines.width(), snapshot.head());
         // Nothing is read where no source is wanted.
-        let as_of = self.as_of.filter(|_| self.lines.width() > 0).map_or(0, |h| h.batch);
-        let (span, width) = (self.span, self.lines.width());
+        let read = if width == 0 { (span.0, span.0) } else { span };
         // One thread reads while the other writes. Full: the reader waits. Pages that were written
         // go back to be filled again; full: the page is given up.
         let (filled, pages) = sync_channel::<Vec<Row>>(PAGES);
         let (used, empty) = sync_channel::<Vec<Row>>(PAGES);
         std::thread::scope(|scope| {
             let reading = scope.spawn(move || {
-                reader.pages(span, as_of, width, &mut |page| {
+                snapshot.pages(read, width, &mut |page| {
                     let full = std::mem::replace(page, empty.try_recv().unwrap_or_default());
                     // An error: nobody writes any more, and why is said there.
                     if filled.send(full).is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -230,7 +225,7 @@ impl<'t> Export<'t> {
             });
             let mut written = Ok(());
             for page in pages {
-                written = self.page(&page, &mut out, &mut rows, progress);
+                written = write_page(&mut lines, &page, span.1, &mut out, &mut rows, progress);
                 if written.is_err() {
                     break;
                 }
@@ -240,31 +235,32 @@ impl<'t> Export<'t> {
             written?;
             reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Error::Store)
         })?;
-        rows += self.lines.finish(&mut out.buffer);
+        rows += lines.finish(&mut out.buffer);
         out.hand_on().and_then(|()| out.to.flush()).map_err(Error::Write)?;
-        Ok(Summary { rows, bytes: out.bytes, as_of: self.as_of })
+        Ok(Summary { rows, bytes: out.bytes, as_of })
     }
+}
 
-    fn page(
-        &mut self,
-        page: &[Row],
-        out: &mut Chunks<'_>,
-        rows: &mut u64,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        for row in page {
-            *rows += self.lines.row(row, &mut out.buffer);
-            if out.buffer.len() >= CHUNK {
-                out.hand_on().map_err(Error::Write)?;
-            }
-        }
-        // The first page goes out at once: who waits sees that it has begun, however rare the rows are.
-        if out.bytes == 0 {
+fn write_page(
+    lines: &mut Lines<'_>,
+    page: &[Row],
+    end: Ts,
+    out: &mut Chunks<'_>,
+    rows: &mut u64,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    for row in page {
+        *rows += lines.row(row, &mut out.buffer);
+        if out.buffer.len() >= CHUNK {
             out.hand_on().map_err(Error::Write)?;
         }
-        let at = page.last().map_or(self.span.1, |r| r.ts);
-        if progress(Progress { rows: *rows, at }).is_break() { Err(Error::BrokenOff) } else { Ok(()) }
     }
+    // The first page goes out at once: who waits sees that it has begun, however rare the rows are.
+    if out.bytes == 0 {
+        out.hand_on().map_err(Error::Write)?;
+    }
+    let at = page.last().map_or(end, |r| r.ts);
+    if progress(Progress { rows: *rows, at }).is_break() { Err(Error::BrokenOff) } else { Ok(()) }
 }
 
 fn headings(words: &[Word], lang: Lang, out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@ use super::keeper::{Ask, Keeper};
 use super::key;
 use super::outbox::{self, Mark};
 use super::query::{self, Head, integer, kind_text, quantity_text};
+use super::seal::{self, Behind, Sealer};
 use crate::domain::engine::SourceRecord;
 use crate::domain::reading::Row;
 use crate::domain::time::{Ms, Ts};
@@ -33,12 +34,18 @@ pub(super) struct Committer {
     /// Indexes into the batch's rows, in key order. Kept for its memory.
     order: Vec<u32>,
     volumes: Keeper,
+    sealer: Sealer,
 }
 
 impl Committer {
     pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
         let file = file_id(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
-        Ok(Committer { conn, path, file, head: None, order: Vec::new(), volumes: Keeper::default() })
+        Ok(Committer { conn, path, file, head: None, order: Vec::new(), volumes: Keeper::default(), sealer: Sealer::default() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn sealing(self, rules: seal::Rules) -> Committer {
+        Committer { sealer: Sealer::with(rules), ..self }
     }
 
     /// What whoever tells days asks.
@@ -82,6 +89,7 @@ impl Committer {
         self.roll_back();
         if written.is_err() {
             self.volumes.forget();
+            self.sealer.forget();
         }
         self.head = Some(written?);
         Ok(Committed { batch: batch.id, repeated: false })
@@ -101,6 +109,9 @@ impl Committer {
         let last_event = write_events(&tx, batch, head.last_event)?;
         outbox::write(&tx, &batch.outbox).map_err(sqlite)?;
         write_rows(&tx, batch, &mut self.order)?;
+        if let Some(sealed_to) = self.sealer.sealed_to(&tx).map_err(sqlite)? {
+            write_changes(&tx, batch, sealed_to)?;
+        }
         let next = Head {
             batch: batch.id,
             received: batch.received,
@@ -121,7 +132,25 @@ impl Committer {
             .map_err(sqlite)?;
         }
         tx.commit().map_err(sqlite)?;
+        self.sealer.committed(batch.id, next.rows, range.map(|r| r.1), batch.received, batch.checkpoint.is_some());
         Ok(next)
+    }
+
+    /// What can wait, a bounded piece of it: called when a batch is durable and nobody waits for the answer any more.
+    pub(super) fn tidy(&mut self) {
+        match self.sealer.step(&mut self.conn) {
+            Ok(0) => {}
+            Ok(rows) => tracing::debug!(rows, "sealed"),
+            Err(e) => {
+                if !self.conn.is_autocommit() {
+                    // If this fails too, the next BEGIN says so.
+                    let _ = self.conn.execute_batch("ROLLBACK");
+                }
+                self.sealer.forget();
+                // Nothing is lost: the rows stay where they were, and the next commit tries again.
+                tracing::warn!(error = %e, "rows could not be sealed");
+            }
+        }
     }
 
     /// Marks entries of the outbox.
@@ -240,6 +269,26 @@ fn write_rows(tx: &Connection, batch: &Batch, order: &mut Vec<u32>) -> Result<()
         })();
         if let Err(source) = done {
             return Err(clash(tx, batch.id, pos, row, source));
+        }
+    }
+    Ok(())
+}
+
+/// Late rows, whose source is sealed beyond their time: none may contradict what is sealed, and each is a change.
+fn write_changes(tx: &Connection, batch: &Batch, sealed_to: Ts) -> Result<(), CommitError> {
+    let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
+    for (pos, row) in (0..).zip(&batch.rows).filter(|(_, r)| r.ts <= sealed_to) {
+        match seal::behind(tx, row).map_err(|source| CommitError::Sealed { batch: batch.id, source })? {
+            None => {}
+            Some(Behind::Free) => {
+                tx.prepare_cached("INSERT INTO changes (batch, kind, key) VALUES (?1, 'late', ?2)")
+                    .and_then(|mut s| s.execute((integer(batch.id), key::key(row.ts, row.source))))
+                    .map_err(sqlite)?;
+            }
+            Some(Behind::Taken(place, stored)) => {
+                let (new, stored_batch) = (Box::new(*row), place.batch);
+                return Err(CommitError::Clash { batch: batch.id, pos, new, stored_batch, stored_pos: 0, stored });
+            }
         }
     }
     Ok(())

@@ -87,7 +87,7 @@ mod tests {
             c.query_row(&format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"), [], |r| r.get(0)).unwrap()
         };
         for (name, value) in
-            [("journal_mode", "wal"), ("synchronous", "2"), ("auto_vacuum", "2"), ("page_size", "4096"), ("cache_size", "-1024")]
+            [("journal_mode", "wal"), ("synchronous", "2"), ("auto_vacuum", "2"), ("page_size", "1024"), ("cache_size", "-1024")]
         {
             assert_eq!(pragma(&conn, name), value, "{name}");
         }

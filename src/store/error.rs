@@ -2,6 +2,7 @@
 
 use super::schema::VERSION;
 use crate::domain::reading::Row;
+use crate::domain::time::Ts;
 use rusqlite::ErrorCode;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,6 +79,8 @@ pub enum CommitError {
     SourceDiffers { batch: u64, source_id: u32 },
     #[error("{}: the database was removed or replaced while it was open; put it back and start again", .path.display())]
     Replaced { path: PathBuf },
+    #[error("batch {batch}: what is sealed at the time of a late row cannot be read: {source}")]
+    Sealed { batch: u64, source: ReadError },
     #[error("the outbox cannot be marked: {source}")]
     Mark { source: rusqlite::Error },
     #[error("days cannot be told: {source}")]
@@ -95,6 +98,7 @@ impl CommitError {
             | CommitError::Mark { source }
             | CommitError::Tell { source }
             | CommitError::Close { source } => sqlite_kind(source),
+            CommitError::Sealed { source: ReadError::Sqlite(source), .. } => sqlite_kind(source),
             _ => CommitErrorKind::Fatal,
         }
     }
@@ -132,6 +136,12 @@ pub enum ReadError {
     /// The file contradicts itself.
     #[error("store: batch {batch} says that it has {expected} rows, {found} were found")]
     RowsMissing { batch: u64, expected: u64, found: u64 },
+    /// A chunk is not what was written: its bytes changed on the disk.
+    #[error("store: the readings of source {source_id} from {from} to {to} are damaged; `heyun store check` says what is affected")]
+    Damaged { source_id: u32, from: Ts, to: Ts },
+    /// Commits that were asked for are no longer kept one by one: their rows are sealed.
+    #[error("store: what came with batch {batch} is sealed and can no longer be told batch by batch")]
+    Sealed { batch: u64 },
     /// A value that this version never writes.
     #[error("store: {what} {found:?} is unknown")]
     Unknown { what: &'static str, found: String },

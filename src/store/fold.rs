@@ -3,10 +3,13 @@
 use super::batch::EventRecord;
 use super::error::ReadError;
 use super::key;
+use super::merge;
 use super::query::{STORED_ROW, StoredRow, count, event_of, integer, stored_row_of};
 use crate::domain::reading::Row;
 use crate::domain::time::{Ms, Ts};
+use crate::domain::topology::MAX_COLUMNS;
 use rusqlite::{Connection, OptionalExtension};
+use std::ops::ControlFlow;
 
 /// Commits are read together while they are small and close in time: one pass over the table then serves many commits, and a batch whose
 /// rows arrived late does not cost a pass of its own.
@@ -37,6 +40,53 @@ struct Commit {
     rows: u64,
     range: Option<(Ts, Ts)>,
     last_event: u64,
+}
+
+/// True if all that came after batch `after` is still told commit by commit.
+pub(super) fn unsealed_after(conn: &Connection, after: u64) -> rusqlite::Result<bool> {
+    let sealed: bool = conn.query_row("SELECT EXISTS (SELECT 1 FROM chunks WHERE batch > ?1)", [integer(after)], |r| r.get(0))?;
+    let (first, newest): (Option<i64>, Option<i64>) = conn.query_row(
+        "SELECT (SELECT min(batch) FROM commits WHERE batch > ?1), (SELECT max(batch) FROM commits)",
+        [integer(after)],
+        |r| Ok((r.get(0)?, r.get(1)?)),
+    )?;
+    let next = integer(after).saturating_add(1);
+    Ok(!sealed && first.or(newest).is_none_or(|b| b <= next))
+}
+
+/// Every row by time, each under a number of its own; every event, by number, before the first row that is later.
+pub(super) fn everything(conn: &Connection, f: &mut dyn FnMut(FoldItem) -> ControlFlow<()>) -> Result<(), ReadError> {
+    let mut s = conn.prepare_cached("SELECT seq, at, incident, code, body, batch FROM events ORDER BY seq")?;
+    let mut stored = s.query_map([], event_of)?;
+    let mut next = stored.next().transpose()?;
+    let (mut n, mut bad) = (0, None);
+    let mut on = ControlFlow::Continue(());
+    merge::each(conn, key::floor(Ts(i64::MIN))..key::floor(Ts(i64::MAX)), MAX_COLUMNS, &mut |row, _| {
+        while let Some((batch, event)) = next.take_if(|(_, e)| e.at < row.ts) {
+            on = f(FoldItem::Event { batch, event });
+            match stored.next().transpose() {
+                Ok(e) => next = e,
+                Err(e) => {
+                    bad = Some(e);
+                    on = ControlFlow::Break(());
+                }
+            }
+            if on.is_break() {
+                return on;
+            }
+        }
+        n += 1;
+        on = f(FoldItem::Row { batch: n, pos: 0, row: *row });
+        on
+    })?;
+    if let Some(e) = bad {
+        return Err(e.into());
+    }
+    while let Some((batch, event)) = next.take().filter(|_| on.is_continue()) {
+        on = f(FoldItem::Event { batch, event });
+        next = stored.next().transpose()?;
+    }
+    Ok(())
 }
 
 impl Group {

@@ -29,6 +29,22 @@ pub(super) fn split(key: i64) -> (Ts, SourceId) {
     (Ts(key >> SOURCE_BITS), SourceId(u32::try_from(key & SOURCE_MASK).unwrap_or(u32::MAX)))
 }
 
+/// Room for the time in a chunk's key.
+const CHUNK_TS_BITS: u32 = 43;
+
+/// The key of the chunk of a source that begins at `ts`: by source first, so that the chunks of one source lie together. Beyond the ends
+/// of time, the first or the last there can be.
+pub(super) fn chunk(source: SourceId, ts: Ts) -> i64 {
+    i64::from(source.0) << CHUNK_TS_BITS | (ts.0.clamp(-TS_LIMIT, TS_LIMIT - 1) + TS_LIMIT)
+}
+
+/// Source and beginning of a chunk.
+pub(super) fn split_chunk(key: i64) -> (SourceId, Ts) {
+    // A key of ours is positive, and its source has 20 bits.
+    let source = u32::try_from(key >> CHUNK_TS_BITS).unwrap_or(u32::MAX);
+    (SourceId(source), Ts((key & ((1 << CHUNK_TS_BITS) - 1)) - TS_LIMIT))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +60,18 @@ mod tests {
         }
         assert!(floor(Ts(i64::MIN)) <= key(Ts(-TS_LIMIT), SourceId(0)).unwrap());
         assert!(floor(Ts(i64::MAX)) > key(Ts(TS_LIMIT - 1), SourceId(1_048_575)).unwrap());
+    }
+
+    #[test]
+    fn a_chunks_key_sorts_by_source_first() {
+        let edges = [(0, -TS_LIMIT), (0, 0), (0, TS_LIMIT - 1), (1, -TS_LIMIT), (150, 1_795_489_445_000), (1_048_575, TS_LIMIT - 1)];
+        let keys: Vec<i64> = edges.iter().map(|(s, t)| chunk(SourceId(*s), Ts(*t))).collect();
+        assert!(keys.is_sorted() && keys.iter().all(|k| *k >= 0));
+        for ((s, t), k) in edges.iter().zip(keys) {
+            assert_eq!(split_chunk(k), (SourceId(*s), Ts(*t)));
+        }
+        assert_eq!(chunk(SourceId(3), Ts(i64::MIN)), chunk(SourceId(3), Ts(-TS_LIMIT)));
+        assert_eq!(chunk(SourceId(3), Ts(i64::MAX)), chunk(SourceId(3), Ts(TS_LIMIT - 1)));
     }
 
     #[test]

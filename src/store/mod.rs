@@ -9,29 +9,44 @@
 //! Who calls: the engine's thread writes and looks up, the web, the mirror and the exports read from blocking threads, the daemon opens and
 //! closes. Everything here blocks; nothing here may be awaited. The file is drawn in `docs/design/03-store.md`.
 
+mod backup;
 mod batch;
+mod chunk;
 mod commit;
 mod connection;
+mod contents;
 mod error;
 mod fold;
 mod keeper;
 mod key;
 mod lock;
+mod merge;
 mod outbox;
+mod part;
 mod query;
 mod reader;
+mod restore;
 mod schema;
+mod seal;
+mod sealed;
+mod size;
+mod snapshot;
 mod volumes;
 mod writer;
 
+pub use backup::{BackupError, Copy, Step, backup};
 pub use batch::{Batch, Checkpoint, Committed, EventRecord};
+pub use contents::Contents;
 pub use error::{CommitError, CommitErrorKind, OpenError, ReadError};
 pub use fold::FoldItem;
 pub use keeper::{Seen, Volumes, Watch, Woken};
 pub use outbox::{Done, LOG_KEPT, Mark, MarkRefused, Outbox, OutboxEntry, Pending, PendingEntry};
 pub use query::{Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 pub use reader::{READER_CONNECTIONS, Reader};
+pub use restore::{Kept, Newer, Restored, restore};
 pub use schema::{APPLICATION_ID, VERSION};
+pub use size::{Growth, TableSize};
+pub use snapshot::Snapshot;
 pub use volumes::{DayVolume, MonthVolume, Series, Told, ToldSeries};
 pub use writer::{QUEUE, Writer};
 

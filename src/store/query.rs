@@ -3,6 +3,7 @@
 use super::batch::{Checkpoint, EventRecord};
 use super::error::ReadError;
 use super::key;
+use super::sealed;
 use crate::domain::engine::{IdentityKind, IdentityRecord, SourceRecord};
 use crate::domain::reading::{Flags, Row, SourceId, Values};
 use crate::domain::time::Ts;
@@ -10,7 +11,6 @@ use crate::domain::topology::{Column, MAX_COLUMNS};
 use crate::domain::units::Quantity;
 use rusqlite::{Connection, OptionalExtension};
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// How many stored rows of all sources [`row_before`] looks through before it gives up. With 150 meters at 15 minutes that is two
 /// weeks, and for a source that is silent all that time some 20 ms.
@@ -157,87 +157,76 @@ pub(super) fn stored_row(conn: &Connection, source: SourceId, ts: Ts) -> rusqlit
     conn.prepare_cached(&format!("SELECT {STORED_ROW} FROM readings r WHERE r.key = ?1"))?.query_row([key], stored_row_of).optional()
 }
 
-/// Rows of one source with `from <= ts < to`, by time. Passes over the rows of all sources in that span.
+/// The row of a source at this instant, sealed or not.
+pub(super) fn row_at(conn: &Connection, source: SourceId, ts: Ts) -> Result<Option<Row>, ReadError> {
+    match stored_row(conn, source, ts)? {
+        Some(hot) => Ok(Some(hot.row)),
+        None => sealed::row_at(conn, source, ts),
+    }
+}
+
+/// Rows of one source with `from <= ts < to`, by time. Passes over the hot rows of all sources in that span.
 pub(super) fn readings(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize) -> Result<Vec<Row>, ReadError> {
+    let mut rows = vec![];
+    sealed::rows(conn, source, from, to, limit, &mut rows)?;
+    let sealed = rows.len();
     let mut s = conn.prepare_cached(&format!(
         "SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.source = ?3 ORDER BY r.key LIMIT ?4"
     ))?;
-    let rows = s.query_map((key::floor(from), key::floor(to), source.0, integer(limit as u64)), row_of)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Appends to `out` at most `limit` rows of all sources with keys in `from..to`, in order.
-pub(super) fn page(conn: &Connection, from: i64, to: i64, limit: usize, out: &mut Vec<Row>) -> Result<(), ReadError> {
-    let mut s = conn.prepare_cached(&format!("SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key LIMIT ?3"))?;
-    for row in s.query_map((from, to, integer(limit as u64)), row_of)? {
-        out.push(row?);
+    for row in s.query_map((key::floor(from), key::floor(to), source.0, integer(limit as u64)), row_of)? {
+        rows.push(row?);
     }
-    Ok(())
+    // What came late lies among what is sealed.
+    if sealed > 0 && sealed < rows.len() {
+        rows.sort_by_key(|r| r.ts);
+        rows.truncate(limit);
+    }
+    Ok(rows)
 }
 
-/// Like [`page`], but only rows of batches up to `as_of`, and only the first `width` values of each: what is not asked for is not unpacked.
-pub(super) fn page_as_of(
-    conn: &Connection,
-    keys: Range<i64>,
-    as_of: u64,
-    width: usize,
-    limit: usize,
-    out: &mut Vec<Row>,
-) -> Result<(), ReadError> {
-    let width = width.min(MAX_COLUMNS);
-    let values: String = (0..width).map(|i| format!(", r.v{i}")).collect();
-    let mut s = conn.prepare_cached(&format!(
-        "SELECT r.key, r.flags{values} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.batch <= ?3 ORDER BY r.key LIMIT ?4"
-    ))?;
-    let mut rows = s.query((keys.start, keys.end, integer(as_of), integer(limit as u64)))?;
-    while let Some(r) = rows.next()? {
-        let mut values = Values::NONE;
-        for i in 0..width {
-            if let Some(v) = r.get(2 + i)? {
-                values.set(i, v);
-            }
+/// Hot rows with keys in `?1..?2` by key, as [`row_of_width`] takes them: what is not asked for is not unpacked.
+pub(super) fn page_statement(width: usize) -> String {
+    let values: String = (0..width.min(MAX_COLUMNS)).map(|i| format!(", r.v{i}")).collect();
+    format!("SELECT r.key, r.flags, r.batch{values} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key")
+}
+
+pub(super) fn row_of_width(r: &rusqlite::Row<'_>, width: usize) -> rusqlite::Result<Row> {
+    let mut values = Values::NONE;
+    for i in 0..width.min(MAX_COLUMNS) {
+        if let Some(v) = r.get(3 + i)? {
+            values.set(i, v);
         }
-        let (ts, source) = key::split(r.get(0)?);
-        out.push(Row { ts, source, values, flags: Flags(r.get(1)?) });
     }
-    Ok(())
+    let (ts, source) = key::split(r.get(0)?);
+    Ok(Row { ts, source, values, flags: Flags(r.get(1)?) })
 }
 
-/// The newest row of a source strictly before `ts`, among the `look_back` rows of all sources before it.
+/// The newest row of a source strictly before `ts`: among the `look_back` hot rows of all sources before it, or a sealed one.
 ///
-/// Usually the one round of messages before `ts` is passed over; for a source that is silent, all of them.
+/// Usually the one round of messages before `ts` is passed over; for a source that is silent, all hot rows since its last sealed one.
 pub(super) fn row_before(conn: &Connection, source: SourceId, ts: Ts, look_back: u32) -> Result<Before, ReadError> {
-    let end = key::floor(ts);
+    let sealed = sealed::row_before(conn, source, ts)?;
+    let (from, end) = (sealed.map_or(i64::MIN, |r| key::floor(r.ts)), key::floor(ts));
     // The inner SELECT is limited before the source is asked for: that is the bound. It carries only the key.
     let found: Option<i64> = conn
         .prepare_cached(
-            "SELECT key FROM (SELECT key, source FROM readings WHERE key < ?1 ORDER BY key DESC LIMIT ?3) WHERE source = ?2 LIMIT 1",
+            "SELECT key FROM (SELECT key, source FROM readings WHERE key >= ?4 AND key < ?1 ORDER BY key DESC LIMIT ?3) WHERE source = ?2 LIMIT 1",
         )?
-        .query_row((end, source.0, look_back), |r| r.get(0))
+        .query_row((end, source.0, look_back, from), |r| r.get(0))
         .optional()?;
     if let Some(found) = found {
         let (ts, source) = key::split(found);
         return Ok(stored_row(conn, source, ts)?.map_or(Before::Nothing, |s| Before::Row(s.row)));
     }
     let more: Option<i64> = conn
-        .prepare_cached("SELECT 1 FROM readings WHERE key < ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2")?
-        .query_row((end, look_back), |r| r.get(0))
+        .prepare_cached("SELECT 1 FROM readings WHERE key >= ?3 AND key < ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2")?
+        .query_row((end, look_back, from), |r| r.get(0))
         .optional()?;
-    Ok(if more.is_some() { Before::TooFarBack } else { Before::Nothing })
-}
-
-/// Like [`row_before`], but only rows of batches up to `as_of`.
-pub(super) fn row_before_as_of(conn: &Connection, source: SourceId, ts: Ts, look_back: u32, as_of: u64) -> Result<Option<Row>, ReadError> {
-    let found: Option<i64> = conn
-        .prepare_cached(
-            "SELECT key FROM (SELECT key, source, batch FROM readings WHERE key < ?1 ORDER BY key DESC LIMIT ?3)
-             WHERE source = ?2 AND batch <= ?4 LIMIT 1",
-        )?
-        .query_row((key::floor(ts), source.0, look_back, integer(as_of)), |r| r.get(0))
-        .optional()?;
-    let Some(found) = found else { return Ok(None) };
-    let (ts, source) = key::split(found);
-    Ok(stored_row(conn, source, ts)?.map(|s| s.row))
+    Ok(match (more, sealed) {
+        (Some(_), _) => Before::TooFarBack,
+        (None, Some(row)) => Before::Row(row),
+        (None, None) => Before::Nothing,
+    })
 }
 
 pub(super) fn sources(conn: &Connection) -> Result<Vec<SourceRecord>, ReadError> {
@@ -316,18 +305,14 @@ pub(super) fn head(conn: &Connection) -> rusqlite::Result<Option<Head>> {
         .optional()
 }
 
-/// The first and the last time of any row.
-pub(super) fn span(conn: &Connection) -> Result<(Option<Ts>, Option<Ts>), ReadError> {
+/// The first and the last time of any row, sealed or not.
+pub(super) fn span(conn: &Connection) -> Result<Option<(Ts, Ts)>, ReadError> {
     let edge = |sql| conn.prepare_cached(sql)?.query_row([], |r| r.get(0)).optional().map(|k: Option<i64>| k.map(|k| key::split(k).0));
-    Ok((edge("SELECT key FROM readings ORDER BY key LIMIT 1")?, edge("SELECT key FROM readings ORDER BY key DESC LIMIT 1")?))
-}
-
-/// The first and the last time of any row of the batches up to `as_of`.
-pub(super) fn span_as_of(conn: &Connection, as_of: u64) -> Result<Option<(Ts, Ts)>, ReadError> {
-    let edge =
-        |sql| conn.prepare_cached(sql)?.query_row([integer(as_of)], |r| r.get(0)).optional().map(|k| k.map(|k: i64| key::split(k).0));
-    let first = edge("SELECT key FROM readings WHERE batch <= ?1 ORDER BY key LIMIT 1")?;
-    let last = edge("SELECT key FROM readings WHERE batch <= ?1 ORDER BY key DESC LIMIT 1")?;
+    let first = edge("SELECT key FROM readings ORDER BY key LIMIT 1")?;
+    let last = edge("SELECT key FROM readings ORDER BY key DESC LIMIT 1")?;
+    let sealed = sealed::span(conn)?;
+    let first = first.into_iter().chain(sealed.map(|s| s.0)).min();
+    let last = last.into_iter().chain(sealed.map(|s| s.1)).max();
     Ok(first.zip(last))
 }
 
@@ -381,8 +366,9 @@ mod tests {
         for sql in [
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 2 AND r.source = 3 ORDER BY r.key LIMIT 4",
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
-            "SELECT r.key FROM readings r WHERE r.key >= 1 AND r.key < 3 AND r.batch <= 7 ORDER BY r.key LIMIT 4",
-            "SELECT key FROM (SELECT key, source FROM readings WHERE key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
+            "SELECT key FROM (SELECT key, source FROM readings WHERE key >= 0 AND key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
+            "SELECT key FROM chunks r WHERE key >= 1 AND key <= 2 ORDER BY key DESC LIMIT 1",
+            "SELECT * FROM v_chunks WHERE key >= 1 AND key < 2",
             "SELECT * FROM late l CROSS JOIN readings r ON r.key = l.key WHERE l.batch BETWEEN 3 AND 4 AND (l.key < 1 OR l.key >= 2)",
             "SELECT * FROM events WHERE incident = 'x' ORDER BY seq",
             "SELECT * FROM v_readings WHERE key >= 1 AND key < 2",

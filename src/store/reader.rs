@@ -3,14 +3,18 @@
 use super::batch::EventRecord;
 use super::connection;
 use super::error::ReadError;
-use super::fold::{FoldItem, Group};
+use super::fold::{self, FoldItem, Group};
 use super::key;
+use super::merge;
 use super::outbox::{self, Pending};
 use super::query::{self, Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
+use super::size::{self, Growth, TableSize};
+use super::snapshot::Snapshot;
 use super::volumes::{self, DayVolume, MonthVolume, Series, ToldSeries};
 use crate::domain::engine::{IdentityRecord, SourceRecord};
 use crate::domain::reading::{Row, SourceId, Values};
-use crate::domain::time::{Day, Month, Ts};
+use crate::domain::time::{Day, Month, Ms, Ts};
+use crate::domain::topology::MAX_COLUMNS;
 use rusqlite::Connection;
 use std::fs;
 use std::io;
@@ -20,9 +24,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Connections that the clones of one [`Reader`] share: each costs half a megabyte of page cache. Who finds them taken waits.
 pub const READER_CONNECTIONS: usize = 2;
-
-/// Rows fetched at once by [`Reader::scan`].
-const PAGE: usize = 4096;
 
 /// A cheap handle. Each question sees a state as of some commit, never half a batch; it neither waits for the writer nor holds it up.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ impl Reader {
     }
 
     /// Rows of one source with `from <= ts < to`, by time, at most `limit`; the next page begins after the last row's `ts`.
-    /// The time it takes goes with the rows of *all* sources in the span.
+    /// The time it takes goes with its own sealed rows in the span, and with the hot rows of *all* sources there.
     pub fn readings(&self, source: SourceId, from: Ts, to: Ts, limit: usize) -> Result<Vec<Row>, ReadError> {
         self.ask(|c| query::readings(c, source, from, to, limit))
     }
@@ -82,63 +83,29 @@ impl Reader {
 
     /// What a source said at this very instant.
     pub fn lookup(&self, source: SourceId, ts: Ts) -> Result<Option<Values>, ReadError> {
-        self.ask(|c| Ok(query::stored_row(c, source, ts)?.map(|s| s.row.values)))
+        self.ask(|c| Ok(query::row_at(c, source, ts)?.map(|row| row.values)))
     }
 
-    /// All rows of all sources with `from <= ts < to`, by time and then source, until `f` breaks off.
-    ///
-    /// Fetched in pages: no connection is held while `f` runs, so it may ask on; rows that are committed meanwhile are seen if they lie
-    /// ahead.
+    /// All rows of all sources with `from <= ts < to`, by time and then source, until `f` breaks off. A connection is held meanwhile:
+    /// `f` must neither wait nor ask.
     pub fn scan(&self, from: Ts, to: Ts, f: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), ReadError> {
-        let mut at = key::floor(from);
-        let mut rows: Vec<Row> = Vec::with_capacity(PAGE);
-        loop {
-            rows.clear();
-            self.ask(|c| query::page(c, at, key::floor(to), PAGE, &mut rows))?;
-            for row in &rows {
-                if f(*row).is_break() {
-                    return Ok(());
-                }
-            }
-            match rows.last().and_then(|last| key::key(last.ts, last.source)) {
-                Some(last) if rows.len() == PAGE => at = last + 1,
-                _ => return Ok(()),
-            }
-        }
+        self.ask(|c| merge::each(c, key::floor(from)..key::floor(to), MAX_COLUMNS, &mut |row, _| f(*row)))
     }
 
-    /// All rows of all sources with `from <= ts < to` as they were after commit `as_of`, by time and then source, in pages, until `f` breaks
-    /// off. Of each row only its first `width` values. Asked twice with the same arguments, it gives the same rows twice: a row is never
-    /// changed nor removed. No connection is held while `f` runs, which may take the page's rows for itself.
-    pub fn pages(
-        &self,
-        span: (Ts, Ts),
-        as_of: u64,
-        width: usize,
-        f: &mut dyn FnMut(&mut Vec<Row>) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
-        let (mut at, end) = (key::floor(span.0), key::floor(span.1));
-        let mut rows: Vec<Row> = Vec::with_capacity(PAGE);
-        loop {
-            rows.clear();
-            self.ask(|c| query::page_as_of(c, at..end, as_of, width, PAGE, &mut rows))?;
-            let last = rows.last().filter(|_| rows.len() == PAGE).and_then(|last| key::key(last.ts, last.source));
-            if f(&mut rows).is_break() {
-                return Ok(());
-            }
-            let Some(last) = last else { return Ok(()) };
-            at = last + 1;
-        }
+    /// The store as it is now, for questions that take long and must agree with each other.
+    pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
+        Snapshot::take(&self.pool.path)
     }
 
-    /// Times of the first and the last row after commit `as_of`; None where there is no row.
-    pub fn span_as_of(&self, as_of: u64) -> Result<Option<(Ts, Ts)>, ReadError> {
-        self.ask(|c| query::span_as_of(c, as_of))
+    /// True if [`Reader::fold_from`] can begin after batch `after`: nothing that came later is sealed yet.
+    pub fn folds_from(&self, after: u64) -> Result<bool, ReadError> {
+        self.ask(|c| Ok(fold::unsealed_after(c, after)?))
     }
 
-    /// The newest row of a source strictly before `ts`, as it was after commit `as_of`, within [`LOOK_BACK_ROWS`].
-    pub fn row_before_as_of(&self, source: SourceId, ts: Ts, as_of: u64) -> Result<Option<Row>, ReadError> {
-        self.ask(|c| query::row_before_as_of(c, source, ts, LOOK_BACK_ROWS, as_of))
+    /// Everything that is stored, in order of time where [`Reader::fold_from`] gives the order of arrival: each row as a commit of its own,
+    /// each event before the first row that is later. For a state that no checkpoint tells any more; a connection is held meanwhile.
+    pub fn refold(&self, f: &mut dyn FnMut(FoldItem) -> ControlFlow<()>) -> Result<(), ReadError> {
+        self.ask(|c| fold::everything(c, f))
     }
 
     /// Everything that was committed after batch `after`: each commit, its rows in order of arrival, its events; until `f` breaks off.
@@ -205,18 +172,35 @@ impl Reader {
     }
 
     pub fn stats(&self) -> Result<Stats, ReadError> {
-        let (head, (first, last)) = self.ask(|c| Ok((query::head(c)?.unwrap_or(Head::EMPTY), query::span(c)?)))?;
+        let (head, span) = self.ask(|c| Ok((query::head(c)?.unwrap_or(Head::EMPTY), query::span(c)?)))?;
         let mut wal = self.pool.path.as_os_str().to_owned();
         wal.push("-wal");
         Ok(Stats {
-            file_bytes: size(&self.pool.path)?,
-            wal_bytes: size(Path::new(&wal))?,
+            file_bytes: bytes(&self.pool.path)?,
+            wal_bytes: bytes(Path::new(&wal))?,
             rows: head.total_rows,
             batches: head.batch,
             events: head.last_event,
-            first,
-            last,
+            first: span.map(|s| s.0),
+            last: span.map(|s| s.1),
         })
+    }
+
+    /// Tables and indexes with their bytes, the largest first. Reads the whole file.
+    pub fn table_sizes(&self) -> Result<Vec<TableSize>, ReadError> {
+        self.ask(size::tables)
+    }
+
+    /// What a day adds, by the newest days; None where there is no reading. Passes over their rows.
+    pub fn growth(&self) -> Result<Option<Growth>, ReadError> {
+        let stats = self.stats()?;
+        let (Some(since), Some(last)) = (size::since(&stats), stats.last) else { return Ok(None) };
+        let mut readings = 0;
+        self.scan(since + Ms(1), last + Ms(1), &mut |_| {
+            readings += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(size::growth(&stats, readings))
     }
 
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
@@ -225,12 +209,16 @@ impl Reader {
             Some(conn) => conn,
             slot => slot.insert(connection::to_read(&self.pool.path)?),
         };
-        question(conn)
+        // One state for all statements of a question: sealing moves rows from one table to another.
+        let state = conn.unchecked_transaction()?;
+        let answer = question(&state)?;
+        state.finish()?;
+        Ok(answer)
     }
 }
 
 /// Bytes of a file; none where there is no file.
-fn size(path: &Path) -> Result<u64, ReadError> {
+fn bytes(path: &Path) -> Result<u64, ReadError> {
     match fs::metadata(path) {
         Ok(m) => Ok(m.len()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),

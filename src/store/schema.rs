@@ -11,7 +11,7 @@ pub const APPLICATION_ID: i32 = 0x4845_5955;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
-const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, VOLUMES];
+const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES];
 
 const V1: &str = r"
 -- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
@@ -117,6 +117,42 @@ SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS time, cha
 FROM outbox;
 ";
 
+const CHUNKS: &str = r"
+-- Rows of one source that are older than the newest two days, packed. The key is source * 2^43 + (time of the first row + 2^42): the
+-- chunks of a source lie together and do not overlap. last: time of the last row; batch: the newest one that a row came with;
+-- format: the layout of body. A row is either here or in `readings`.
+CREATE TABLE chunks (
+  key INTEGER PRIMARY KEY, last INTEGER NOT NULL, n INTEGER NOT NULL, batch INTEGER NOT NULL, format INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+
+-- What each column says in a chunk. least, greatest: NULL where they are the first, the last. sum: NULL beyond 64 bits.
+CREATE TABLE chunk_columns (
+  chunk INTEGER NOT NULL, ix INTEGER NOT NULL, n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  least INTEGER, greatest INTEGER, sum INTEGER,
+  PRIMARY KEY (chunk, ix)
+) STRICT, WITHOUT ROWID;
+
+-- Chunks that could not be read when rows came late for them, as they were found: `heyun store check` names them.
+CREATE TABLE damaged_chunks (
+  key INTEGER PRIMARY KEY, last INTEGER NOT NULL, n INTEGER NOT NULL, batch INTEGER NOT NULL, format INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+
+-- What changed behind the newest chunk of its source: who copied the chunks elsewhere finds here what to copy again.
+-- kind: late (the row with this key came after its time had been sealed).
+CREATE TABLE changes (id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, kind TEXT NOT NULL, key INTEGER NOT NULL) STRICT;
+
+CREATE VIEW v_chunks AS
+SELECT s.topic AS topic, c.name AS name, strftime('%Y-%m-%dT%H:%M:%fZ', ((k.key & 8796093022207) - 4398046511104) / 1000.0, 'unixepoch') AS first_time,
+       strftime('%Y-%m-%dT%H:%M:%fZ', k.last / 1000.0, 'unixepoch') AS last_time, x.n AS n, x.first AS first, x.last AS last,
+       coalesce(x.least, x.first) AS least, coalesce(x.greatest, x.last) AS greatest, x.sum AS sum, length(k.body) AS bytes, k.key AS key
+FROM chunks k CROSS JOIN sources s ON s.source = k.key >> 43 CROSS JOIN chunk_columns x ON x.chunk = k.key
+CROSS JOIN columns c ON c.source = s.source AND c.ix = x.ix;
+
+CREATE VIEW v_changes AS
+SELECT c.id, c.kind, s.topic AS topic, strftime('%Y-%m-%dT%H:%M:%fZ', (c.key >> 20) / 1000.0, 'unixepoch') AS time, c.batch, c.key AS key
+FROM changes c CROSS JOIN sources s ON s.source = c.key & 1048575;
+";
+
 const VOLUMES: &str = r"
 -- Days are told as volumes now, not as first and last values: those could tell nothing across a midnight, a reset or a rollover.
 DROP VIEW v_days;
@@ -195,7 +231,7 @@ pub(super) fn prepare(conn: &mut Connection, path: &Path) -> Result<(), OpenErro
     let e = |e| OpenError::sqlite(path, e);
     if let Found::Fresh = found {
         // Both are fixed with the first page that is written.
-        conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;").map_err(e)?;
+        conn.execute_batch("PRAGMA page_size = 1024; PRAGMA auto_vacuum = INCREMENTAL;").map_err(e)?;
     }
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0)).map_err(e)?;
     if mode != "wal" {
@@ -222,6 +258,14 @@ fn migrate(conn: &mut Connection, sql: &str, version: i64) -> rusqlite::Result<(
         (format!("schema_{version}_made_by"), concat!("heyun ", env!("CARGO_PKG_VERSION"))),
     )?;
     tx.commit()
+}
+
+/// The version of a file that is ours, this one or an older.
+pub(super) fn version_of(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
+    match inspect(conn, path)? {
+        Found::Version(version) => Ok(version),
+        Found::Fresh => Err(OpenError::Older { path: path.to_owned(), found: 0 }),
+    }
 }
 
 /// Refuses anything but a file of exactly this schema.

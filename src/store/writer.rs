@@ -112,6 +112,7 @@ fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite:
         match job {
             Job::Commit(batch, reply) => {
                 let _ = reply.send(committer.commit(&batch));
+                committer.tidy();
             }
             Job::Ping(reply) => {
                 let _ = reply.send(());

@@ -169,7 +169,7 @@ impl Producer {
         let gone = self.queue.clone();
         let export = Export::prepare(reader, topology, request).map_err(export::Error::Store);
         let done = export.and_then(|e| {
-            e.write(reader, &mut Out(&self.queue), &mut |_| {
+            e.write(&mut Out(&self.queue), &mut |_| {
                 if gone.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
         });

@@ -28,6 +28,23 @@ pub struct Health {
     pub batches: Batches,
     /// In the order of the config.
     pub channels: Vec<ChannelHealth>,
+    /// None: the config asks for no copies.
+    pub backup: Option<BackupHealth>,
+}
+
+/// The daily copies of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupHealth {
+    /// When the newest one was made and verified.
+    pub last_ok: Option<Ts>,
+    /// Since when none can be made; None while all is well.
+    pub failing_since: Option<Ts>,
+    /// The newest trouble, also of a time that is over.
+    pub last_error: Option<String>,
+    /// When the next one is made, or tried again.
+    pub next: Option<Ts>,
+    /// The copies are on the disk of the database.
+    pub same_disk: bool,
 }
 
 /// A way to tell people. Its address is a secret and known to nobody here.
@@ -119,6 +136,8 @@ pub struct HealthReport {
     last_commit_at: Option<Stamp>,
     /// A channel that fails makes the gateway no less healthy, but somebody may not hear of a leak.
     channels: Vec<ChannelReport>,
+    /// Null where the config asks for no copies. One that fails makes the gateway no less healthy, but somebody should see to it.
+    backup: Option<BackupReport>,
     pid: u32,
     resident_bytes: Option<u64>,
 }
@@ -127,6 +146,23 @@ pub struct HealthReport {
 pub struct Reason {
     code: &'static str,
     text: Text,
+}
+
+/// The daily copies of the database.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BackupReport {
+    /// `ok` or `failing`.
+    state: &'static str,
+    /// When the newest one was made and verified.
+    last_ok_at: Option<Stamp>,
+    /// Of failing ones.
+    failing_since: Option<Stamp>,
+    /// The newest, also of a time that is over.
+    last_error: Option<String>,
+    /// When the next one is made, or tried again.
+    next_at: Option<Stamp>,
+    /// True: the copies are on the disk of the database, and die with it.
+    same_disk: bool,
 }
 
 /// Somebody that the gateway depends on. `last_error` is the newest error, also of a time that is over.
@@ -171,8 +207,20 @@ fn report(h: &Health, gateway: &str, tz: &TimeZone, reasons: Vec<Reason>) -> Hea
         batches_failed: h.batches.failed,
         last_commit_at: Stamp::maybe(h.batches.last_at, tz),
         channels: channels::reports(&h.channels, tz),
+        backup: h.backup.as_ref().map(|b| backup(b, tz)),
         pid: std::process::id(),
         resident_bytes: resident_bytes(),
+    }
+}
+
+fn backup(b: &BackupHealth, tz: &TimeZone) -> BackupReport {
+    BackupReport {
+        state: if b.failing_since.is_some() { "failing" } else { "ok" },
+        last_ok_at: Stamp::maybe(b.last_ok, tz),
+        failing_since: Stamp::maybe(b.failing_since, tz),
+        last_error: b.last_error.clone(),
+        next_at: Stamp::maybe(b.next, tz),
+        same_disk: b.same_disk,
     }
 }
 

@@ -48,6 +48,8 @@ enum Metric {
     NoticesSent,
     NoticesFailed,
     NoticesPending,
+    BackupAge,
+    BackupFailing,
     Resident,
     Start,
 }
@@ -96,6 +98,22 @@ const ENTRIES: &[Entry] = &[
     Entry(Metric::NoticesSent, "heyun_notices_sent", None, Kind::Counter, "channel", "Messages that a channel took"),
     Entry(Metric::NoticesFailed, "heyun_notices_failed", None, Kind::Counter, "channel", "Attempts to send that failed and are repeated"),
     Entry(Metric::NoticesPending, "heyun_notices_pending", None, Kind::Gauge, "channel", "Notices that a channel has not taken yet"),
+    Entry(
+        Metric::BackupAge,
+        "heyun_backup_age",
+        Some("seconds"),
+        Kind::Gauge,
+        "",
+        "Age of the newest verified copy of the database; absent without one",
+    ),
+    Entry(
+        Metric::BackupFailing,
+        "heyun_backup_failing",
+        None,
+        Kind::Gauge,
+        "",
+        "1 while the daily copy cannot be made; absent without [store.backup]",
+    ),
     Entry(Metric::Resident, "heyun_process_resident_memory", Some("bytes"), Kind::Gauge, "", "Memory of the process that lies in RAM"),
     Entry(Metric::Start, "heyun_process_start_time", Some("seconds"), Kind::Gauge, "", "When the process started, since 1970"),
 ];
@@ -225,6 +243,8 @@ impl Scrape {
             Metric::NoticesSent => h.channels.iter().try_for_each(|c| put(&[("channel", &c.name)], count(c.sent))),
             Metric::NoticesFailed => h.channels.iter().try_for_each(|c| put(&[("channel", &c.name)], count(c.failed))),
             Metric::NoticesPending => h.channels.iter().try_for_each(|c| put(&[("channel", &c.name)], count(c.pending))),
+            Metric::BackupAge => h.backup.as_ref().and_then(|b| b.last_ok).map_or(Ok(()), |at| put(&[], (self.now - at).0 / 1_000)),
+            Metric::BackupFailing => h.backup.as_ref().map_or(Ok(()), |b| put(&[], i64::from(b.failing_since.is_some()))),
             Metric::Resident => health::resident_bytes().map_or(Ok(()), |bytes| put(&[], count(bytes))),
             Metric::Start => put(&[], h.started_at.0 / 1_000),
         }

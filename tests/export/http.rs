@@ -31,6 +31,7 @@ impl Served {
             store: StoreHealth { state: StoreState::Ok, since: Ts(0), last_error: None },
             batches: Batches { committed: 1, failed: 0, last_at: None },
             channels: vec![],
+            backup: None,
         };
         let handles = Handles {
             topology: Arc::new(w.topology.clone()),

@@ -20,7 +20,7 @@ pub fn request(w: &World, kind: Kind, span: (&str, &str), wanted: &Wanted, form:
 pub fn export(w: &World, request: &Request) -> (String, Summary) {
     let mut out = vec![];
     let export = Export::prepare(&w.reader, &w.topology, request).unwrap();
-    let summary = export.write(&w.reader, &mut out, &mut |_| ControlFlow::Continue(())).unwrap();
+    let summary = export.write(&mut out, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(summary.bytes, out.len() as u64);
     (String::from_utf8(out).unwrap(), summary)
 }
@@ -166,7 +166,7 @@ fn many_rows_are_all_there_once_and_what_comes_meanwhile_is_left_out() {
     let mut out = vec![];
     let mut seen = 0;
     export
-        .write(&w.reader, &mut out, &mut |p| {
+        .write(&mut out, &mut |p| {
             assert!(p.rows >= seen);
             seen = p.rows;
             ControlFlow::Continue(())
@@ -192,10 +192,9 @@ fn who_does_not_want_it_any_more_ends_it() {
     let w = large(20_000);
     let request = request(&w, Kind::Raw, ("", ""), &Wanted::default(), EN);
     let prepare = || Export::prepare(&w.reader, &w.topology, &request).unwrap();
-    let full = prepare().write(&w.reader, &mut Full(3), &mut |_| ControlFlow::Continue(()));
+    let full = prepare().write(&mut Full(3), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(full, Err(Error::Write(e)) if e.kind() == io::ErrorKind::StorageFull));
-    let broken = prepare()
-        .write(&w.reader, &mut io::sink(), &mut |p| if p.rows > 5_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+    let broken = prepare().write(&mut io::sink(), &mut |p| if p.rows > 5_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
     assert!(matches!(broken, Err(Error::BrokenOff)));
 }
 

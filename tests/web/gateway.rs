@@ -223,6 +223,7 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
         store: StoreHealth { state: StoreState::Ok, since: now, last_error: None },
         batches: Batches { committed: 1, failed: 0, last_at: Some(now) },
         channels: vec![],
+        backup: None,
     }));
     let (commands, mut orders) = mpsc::channel::<CommandRequest>(4);
     let obeying = core.clone();

@@ -141,9 +141,9 @@ async fn what_passed_in_a_span_is_cut_at_its_edges() {
     let at = |minute: i64| ts(DAY) + Ms::minutes(minute);
     let of = |from, to| passed(&handles.reader, &handles.topology, PointIx(0), register, Span { from: at(from), to: at(to) }).unwrap();
     let litres = Millilitres::litres;
-    assert_eq!(of(0, 61), Passed { volume: litres(10 + 10 + 6 + 20), unknown: 1, until: Some(at(60)) });
-    assert_eq!(of(5, 15), Passed { volume: litres(10), unknown: 0, until: Some(at(15)) });
-    assert_eq!(of(55, 90), Passed { volume: litres(10), unknown: 0, until: Some(at(60)) });
+    assert_eq!(of(0, 61), Passed { volume: litres(10 + 10 + 6 + 20), until: Some(at(60)) });
+    assert_eq!(of(5, 15), Passed { volume: litres(10), until: Some(at(15)) });
+    assert_eq!(of(55, 90), Passed { volume: litres(10), until: Some(at(60)) });
     assert_eq!(of(61, 90), Passed::default());
     assert_eq!(Register::stored(&handles.topology, &sources, PointIx(1)), None);
 }

@@ -208,6 +208,15 @@ export interface Health {
   last_commit_at: Stamp | null;
   resident_bytes: number | null;
   channels: Channel[];
+  backup: Backup | null;
+}
+export interface Backup {
+  state: 'ok' | 'failing';
+  last_ok_at: Stamp | null;
+  failing_since: Stamp | null;
+  last_error: string | null;
+  next_at: Stamp | null;
+  same_disk: boolean;
 }
 export interface Counts {
   received: number;
