@@ -84,11 +84,11 @@ async fn a_span_that_is_no_span_or_too_long_is_refused() {
 #[tokio::test]
 async fn who_has_the_answer_is_told_so() {
     let g = gateway();
-    // What comes late is of the evening before: it makes an interval, another one, and a longer day.
-    for (path, late) in [
-        ("/api/v1/totals?from=2026-11-01&to=2026-12-01", 22 * 60),
-        ("/api/v1/meters/b15/flow?from=2026-11-28&to=2026-11-29", 23 * 60),
-        ("/api/v1/meters/b15/flow?resolution=day&from=2026-11-27&to=2026-11-30", 21 * 60),
+    // What comes late is of the evening before: it makes a day, another interval, and more water.
+    for (path, late, litres) in [
+        ("/api/v1/totals?from=2026-11-01&to=2026-12-01", 22 * 60, 0),
+        ("/api/v1/meters/b15/flow?from=2026-11-28&to=2026-11-29", 23 * 60, 0),
+        ("/api/v1/meters/b15/flow?resolution=day&from=2026-11-27&to=2026-11-30", 21 * 60, -7),
     ] {
         let first = g.get(path).await;
         assert_eq!((first.status.as_u16(), first.headers["cache-control"].to_str().unwrap()), (200, "no-cache"), "{path}");
@@ -100,7 +100,7 @@ async fn who_has_the_answer_is_told_so() {
             "{path}"
         );
         // A reading that comes late makes another answer.
-        g.core().bulk(&[(17 * 1_440 + late, 0)]);
+        g.core().bulk(&[(17 * 1_440 + late, litres)]);
         assert_eq!(g.get_again(path, &tag).await.status.as_u16(), 200, "{path}");
         g.core().tell();
     }
