@@ -13,4 +13,5 @@ mod readme;
 mod robot;
 mod simulate;
 mod tls;
+mod totals;
 mod unruly;
