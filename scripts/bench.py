@@ -4,6 +4,7 @@
 Standard library only. Every load goes to 127.0.0.1, is bounded in count and time, and uses a broker of its own with the shipped config.
 """
 import argparse
+import atexit
 import json
 import os
 import re
@@ -50,6 +51,8 @@ class Broker:
         open(f"{folder}/mosquitto.conf", "w").write(conf)
         env = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin")
         self.p = subprocess.Popen(["mosquitto", "-c", f"{folder}/mosquitto.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        # Nothing of ours outlives us, however we end.
+        atexit.register(self.p.kill)
         wait_for(lambda: not free(self.port), 5, "the broker")
 
     def stop(self):
@@ -106,16 +109,16 @@ also = [{{ name = "return", value = "/return_c", unit = "°C" }}, {{ name = "val
 
 
 class Heyun:
-    """A daemon with every rule on: 100 meters with hourly, monthly and silence limits, 50 heating valves stored beside them."""
+    """A daemon with every rule on: meters with hourly, monthly and silence limits, heating valves stored beside them."""
 
-    def __init__(self, binary, broker, name, keep=False):
+    def __init__(self, binary, broker, name, keep=False, meters=METERS, config=CONFIG):
         self.folder = f"{OUT}/{name}"
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder, exist_ok=True)
         self.db, self.http = f"{self.folder}/heyun.db", free_port(18480)
-        config = CONFIG.format(db=self.db, http=self.http, mqtt=broker.port)
-        for i in range(METERS):
+        config = config.format(db=self.db, http=self.http, mqtt=broker.port)
+        for i in range(meters):
             config += (
                 f'[[meters]]\nid = "w{i:04}"\nname = "w{i:04}"\nkind = "bulk"\nat = "b"\nsubscription = "meters"\ndevice = "w{i:04}"\n'
                 'limits = { litres_per_hour = 5000, tonnes_per_month = 1000, silent_after = "7d" }\n'
@@ -125,6 +128,7 @@ class Heyun:
         began = time.monotonic()
         env = dict(os.environ, MALLOC_ARENA_MAX="1")
         self.p = subprocess.Popen([binary, "run", "--config", f"{self.folder}/heyun.toml"], stderr=self.log, env=env)
+        atexit.register(self.p.kill)
         wait_for(lambda: self.p.poll() is not None or "READY" in open(f"{self.folder}/log").read(), 60, "READY")
         if self.p.poll() is not None:
             sys.exit(open(f"{self.folder}/log").read())
@@ -164,8 +168,8 @@ class Heyun:
             sys.exit(f"error: the daemon ended with {code}; see {self.folder}/log")
 
 
-def publish(args, broker, readings, *more):
-    cmd = [args.mqttload, "pub", "--meters", str(METERS), "--heat", str(VALVES), "--readings", str(readings), "--qos", "1", "--port", str(broker.port), *more]
+def publish(args, broker, readings, *more, meters=METERS, valves=VALVES):
+    cmd = [args.mqttload, "pub", "--meters", str(meters), "--heat", str(valves), "--readings", str(readings), "--qos", "1", "--port", str(broker.port), *more]
     return json.loads(subprocess.run(cmd, capture_output=True, text=True, check=True, timeout=900).stdout)
 
 

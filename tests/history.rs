@@ -282,7 +282,10 @@ fn told_days_need_no_row() {
     // A store that has lost its rows, but not its days.
     drop(two.telling.0);
     let path = dir.path().join("telling.db");
-    rusqlite::Connection::open(&path).unwrap().execute("DELETE FROM readings", []).unwrap();
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("DELETE FROM hot_0; DELETE FROM hot_1; DELETE FROM hot_2; DELETE FROM hot_3; DELETE FROM chunks;")
+        .unwrap();
     let reader = heyun::store::open_reader(&Settings { path }).unwrap();
     let span = Span { from: T0, to: T0 + Ms::days(20) };
     let found = buckets(&reader, &t, REGISTER, Some(register(REGISTER)), span, Scale::Day).unwrap();

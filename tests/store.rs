@@ -312,7 +312,7 @@ fn a_fold_crosses_its_groups_without_loss() {
 fn a_fold_notices_missing_rows() {
     let (dir, writer, reader) = fresh();
     writer.commit(rows(1, vec![row(T0, 1, 1), row(T0, 2, 1)])).unwrap();
-    Connection::open(dir.path().join("heyun.db")).unwrap().execute("DELETE FROM readings WHERE source = 2", []).unwrap();
+    Connection::open(dir.path().join("heyun.db")).unwrap().execute("DELETE FROM hot_0 WHERE source = 2", []).unwrap();
     let err = reader.fold_from(0, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(err.to_string().contains("batch 1 says that it has 2 rows, 1 were found"), "{err}");
 }

@@ -219,7 +219,7 @@ fn a_copy_that_changed_is_refused_and_the_database_stays() {
 
     // A value is another: no structure is wrong, the digest alone can tell.
     let altered = Connection::open(folder.file("copy.db")).unwrap();
-    altered.execute("UPDATE readings SET v0 = v0 + 1 WHERE pos = 7 AND batch = 100", []).unwrap();
+    altered.execute("UPDATE hot_0 SET v0 = v0 + 1 WHERE pos = 7 AND batch = 100", []).unwrap();
     drop(altered);
     let refused = folder.restore().unwrap_err();
     assert!(matches!(refused, BackupError::Digest { .. }), "{refused}");

@@ -1,7 +1,8 @@
 //! The process: starts the parts in order, watches over them, stops them in order.
 //!
-//! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), [`historian`] (tells days), `backup` (the
-//! daily copy, where there is to be one), and the runtime's workers for HTTP, signals and the watchdog. A part that ends by itself ends the process: a gateway that half works looks like one that
+//! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), [`historian`] (tells days), `backup` (the daily
+//! copy, where there is to be one), and the runtime's workers for HTTP, signals and the watchdog. A part that ends by itself ends the
+//! process: a gateway that half works looks like one that
 //! works.
 
 mod backup;

@@ -203,6 +203,11 @@ impl Day {
         date(number).map(|date| Day::on(date, tz))
     }
 
+    /// `2026-11-24`; empty beyond the calendar.
+    pub fn date(self) -> String {
+        date(self.number).map_or_else(String::new, |d| d.to_string())
+    }
+
     fn on(date: civil::Date, tz: &TimeZone) -> Day {
         let start = |d: civil::Date| tz.to_timestamp(d.at(0, 0, 0, 0)).map_or(Ts(i64::MAX), |t| Ts(t.as_millisecond()));
         Day { number: number(date), from: start(date), to: date.tomorrow().map_or(Ts(i64::MAX), start) }

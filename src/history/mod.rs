@@ -17,6 +17,7 @@ mod register;
 mod share;
 mod tally;
 mod today;
+mod totals;
 mod walk;
 
 pub use account::{Account, Ignored, Interval, Kind, Taken, Why};
@@ -27,6 +28,7 @@ pub use leak::{SinceStart, since_start};
 pub use register::Register;
 pub use tally::Bucket;
 pub use today::{Basis, Head, USUAL_DAYS, Water};
+pub use totals::{Period, PointTotals, Total, Totals, totals};
 
 use crate::domain::time::Ts;
 

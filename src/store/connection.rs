@@ -127,6 +127,6 @@ mod tests {
         }
         let reader = to_read(&path).unwrap();
         assert_eq!(pragma(&reader, "cache_size"), "-512");
-        assert!(reader.execute("DELETE FROM readings", []).is_err());
+        assert!(reader.execute("DELETE FROM hot_0", []).is_err());
     }
 }

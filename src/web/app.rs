@@ -4,7 +4,7 @@ use super::error::Error;
 use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
-use super::{channels, export, flow, health, incidents, live, meters, metrics, overview, pages, readings, sources, topology};
+use super::{channels, export, flow, health, incidents, live, meters, metrics, overview, pages, readings, sources, topology, totals};
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
 use axum::middleware;
@@ -42,6 +42,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(meters::one))
         .routes(routes!(readings::readings))
         .routes(routes!(flow::flow))
+        .routes(routes!(totals::totals))
         .routes(routes!(export::export))
         .routes(routes!(incidents::incidents))
         .routes(routes!(incidents::one))

@@ -4,12 +4,14 @@ use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::params::{Id, Params};
 use super::past::Past;
+use super::tagged::tagged;
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
 use crate::history::{self, Intervals, Scale, Span};
 use crate::texts::{Decimal, Stamp, say};
-use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::sync::Arc;
@@ -147,20 +149,21 @@ pub enum Why {
            ("to" = Option<String>, Query, description = "like `from`; not part of the span"),
            ("limit" = Option<usize>, Query, description = "readings to fold, 1 to 5000, default 2000; only where the resolution is `raw`"),
            ("resolution" = Option<String>, Query, description = "`raw` (the default), `hour` (at most 100 days), `day`, or `auto`: up to 8 days raw, up to 100 days hours, beyond them days")),
-    responses((status = 200, body = Flow), (status = "default", body = Problem)))]
+    responses((status = 200, body = Flow), (status = 304, description = "what `If-None-Match` names is still right"), (status = "default", body = Problem)))]
 pub async fn flow(
     State(topology): State<Arc<Topology>>,
     State(snapshots): State<Snapshots>,
     State(store): State<Store>,
     Id(id): Id,
+    headers: HeaderMap,
     params: Params,
-) -> Result<Json<Flow>, Error> {
+) -> Result<Response, Error> {
     let params = params.only(&["from", "to", "limit", "resolution"])?;
     let snapshot = snapshots.borrow().clone();
     let past = Past::of(&id, &params, (DEFAULT, MOST), &topology, &snapshot)?;
     let resolution = resolution(&params, past.span)?;
     let scale = match resolution {
-        Resolution::Raw => return raw(&topology, &store, &id, &past).await.map(Json),
+        Resolution::Raw => return tagged(&headers, &raw(&topology, &store, &id, &past).await?),
         Resolution::Hour => Scale::Hour,
         Resolution::Day => Scale::Day,
     };
@@ -168,7 +171,7 @@ pub async fn flow(
     let t = topology.clone();
     let buckets = store.ask(move |r| history::buckets(r, &t, point, register, span, scale)).await?;
     let edge = |bucket: Option<&history::Bucket>, of: fn(Span) -> Ts, or| Stamp::new(bucket.map_or(or, |b| of(b.span)), &topology.tz);
-    Ok(Json(Flow {
+    let flow = Flow {
         meter: topology.point(point).key.clone(),
         from: edge(buckets.first(), |s| s.from, span.from),
         to: edge(buckets.last(), |s| s.to, span.to),
@@ -179,7 +182,8 @@ pub async fn flow(
         intervals: vec![],
         ignored: vec![],
         next: None,
-    }))
+    };
+    tagged(&headers, &flow)
 }
 
 fn resolution(params: &Params, span: Span) -> Result<Resolution, Error> {

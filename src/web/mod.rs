@@ -30,9 +30,11 @@ mod past;
 mod readings;
 mod server;
 mod sources;
+mod tagged;
 mod texts;
 mod time_param;
 mod topology;
+mod totals;
 
 pub use app::{openapi, router};
 pub use handles::{CommandRequest, Handles};

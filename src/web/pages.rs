@@ -1,8 +1,9 @@
 //! The office pages, out of the binary: compressed when they were built, sent as they are to who takes that, unpacked for who does not.
 
 use super::error::Error;
+use super::tagged::holds;
 use axum::body::Bytes;
-use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use flate2::read::GzDecoder;
@@ -66,11 +67,6 @@ fn tag(file: &EmbeddedFile) -> String {
     format!("W/\"{digits}\"")
 }
 
-fn holds(asked: &HeaderMap, tag: &str) -> bool {
-    let known = asked.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
-    known.flat_map(|v| v.split(',')).any(|t| t.trim() == tag)
-}
-
 fn takes_gzip(asked: &HeaderMap) -> bool {
     let encodings = asked.get_all(ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok());
     encodings.flat_map(|v| v.split(',')).any(|e| {
@@ -93,6 +89,7 @@ fn content_type(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::header::IF_NONE_MATCH;
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use rust_embed::Metadata;

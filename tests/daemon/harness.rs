@@ -298,9 +298,13 @@ impl Daemon {
         request(self.http, "POST", path, Some(&body.to_string()))
     }
 
+    pub fn path(&self) -> PathBuf {
+        self.folder.join("heyun.db")
+    }
+
     /// The database, read-only, as any tool would open it.
     pub fn database(&self) -> rusqlite::Connection {
-        open(&self.folder.join("heyun.db"))
+        open(&self.path())
     }
 }
 

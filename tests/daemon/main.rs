@@ -14,4 +14,5 @@ mod robot;
 mod sick;
 mod simulate;
 mod tls;
+mod totals;
 mod unruly;

@@ -11,6 +11,7 @@ use heyun::domain::topology::{
     ValveCard,
 };
 use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use heyun::history::{Historian, Step};
 use heyun::store::{Batch, EventRecord, Reader, Settings, Writer};
 use heyun::web::{Batches, Broker, BrokerState, CommandRequest, Handles, Health, StoreHealth, StoreState, router};
 use jiff::Timestamp;
@@ -92,6 +93,7 @@ pub struct Core {
     engine: Engine,
     writer: Writer,
     reader: Reader,
+    topology: Arc<Topology>,
     effects: Effects,
     batch: u64,
     now: Ts,
@@ -126,6 +128,13 @@ impl Core {
         let reader = self.reader.clone();
         let mut past = |source, ts| Ok(reader.lookup(source, ts).unwrap());
         self.engine.handle(self.now, input, &mut past, &mut self.effects).unwrap();
+    }
+
+    /// Has all days told that are over.
+    pub fn tell(&mut self) {
+        let volumes = self.writer.volumes().unwrap();
+        let mut historian = Historian::new(&self.topology);
+        while let Step::More { .. } = historian.step(&self.reader, &volumes, Ms::ZERO).unwrap() {}
     }
 
     pub fn pass(&mut self, time: Ms) {
@@ -212,7 +221,7 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
     engine.boot(now, 0, &mut effects);
     engine.connected(now);
     let (snapshot, snapshots) = watch::channel(Arc::default());
-    let mut core = Core { engine, writer, reader: reader.clone(), effects, batch: 1, now, snapshot };
+    let mut core = Core { engine, writer, reader: reader.clone(), topology: topology.clone(), effects, batch: 1, now, snapshot };
     core.commit();
     let core = Arc::new(Mutex::new(core));
     let (health, healths) = watch::channel(Arc::new(Health {
@@ -258,6 +267,11 @@ impl Gateway {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).header("host", "127.0.0.1:8080").body(Body::empty()).unwrap()).await
+    }
+
+    /// GET by a client that has an answer with this tag.
+    pub async fn get_again(&self, path: &str, tag: &str) -> Answer {
+        self.send(Request::get(path).header("host", "localhost").header("if-none-match", tag).body(Body::empty()).unwrap()).await
     }
 
     pub async fn post(&self, path: &str, body: &str) -> Answer {

@@ -11,3 +11,4 @@ mod live;
 mod operation;
 mod server;
 mod state;
+mod totals;

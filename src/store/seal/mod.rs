@@ -202,10 +202,12 @@ impl Sealer {
             forget_commits(&tx, era.batch.min(known.folded))?;
         }
         tx.commit()?;
+        if !taken.more {
+            give_back(conn, era.rows)?;
+        }
         if taken.more {
             if let Some(first) = known.over.first_mut() {
                 first.mark = taken.end;
-                first.rows = first.rows.saturating_sub(taken.rows);
             }
         } else {
             known.over.remove(0);
@@ -216,6 +218,24 @@ impl Sealer {
 }
 
 const ROW_COLUMNS: &str = "key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v7";
+
+/// Bytes of a hot row, as a rule.
+const HOT_ROW: u64 = 36;
+/// Free bytes that are left in the file in any case.
+const SPARE: u64 = 512 << 10;
+/// Pages that are given back at once.
+const GIVEN_BACK: u32 = 1024;
+
+/// Pages that were emptied are taken by the rows of the next days. What is free beyond that (a history was loaded at once) goes back to the
+/// file system, a piece with each era.
+fn give_back(conn: &Connection, rows: u64) -> rusqlite::Result<()> {
+    let free: u32 = conn.query_row("PRAGMA freelist_count", [], |r| r.get(0))?;
+    let page: u32 = conn.query_row("PRAGMA page_size", [], |r| r.get(0))?;
+    if u64::from(free) * u64::from(page) > SPARE + 2 * HOT_ROW * rows {
+        conn.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?.query_map([], |_| Ok(()))?.for_each(drop);
+    }
+    Ok(())
+}
 
 /// The next table's turn.
 fn turn(conn: &mut Connection, known: &mut Known) -> rusqlite::Result<()> {
