@@ -10,7 +10,7 @@ use super::walk::before;
 use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::{Day, Ms, Ts};
 use crate::domain::topology::{PointIx, Topology};
-use crate::store::{CommitError, DayVolume, ReadError, Reader, Seen, Series, Told, ToldSeries, Volumes, Watch};
+use crate::store::{Before, CommitError, DayVolume, ReadError, Reader, Seen, Series, Told, ToldSeries, Volumes, Watch};
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -30,6 +30,8 @@ const ROWS: usize = 100_000;
 const FEW: usize = 8;
 /// Then so many rows are held at once: a megabyte and a half.
 const PART: usize = 16_000;
+/// Who came no further than this behind its first day that is not told fell silent then.
+const SHORT: Ms = Ms::days(3);
 
 /// Why a step was not done; nothing that was stored is wrong for it.
 #[derive(Debug, thiserror::Error)]
@@ -156,8 +158,7 @@ impl<'a> Historian<'a> {
         let seen = volumes.watch(Watch { before: at, until: Ts::LATEST })?;
         let mut state = State { front: Front { at, tellers: vec![] }, behind: None, fallen: BTreeMap::new(), reached: seen.reached };
         // Whoever came late until now is found where it is told to.
-        let missing = self.missing(reader, &state)?;
-        self.follow(&mut state, self.tellers(reader, missing)?);
+        self.follow(reader, &mut state)?;
         Ok(Some(state))
     }
 
@@ -170,8 +171,7 @@ impl<'a> Historian<'a> {
         take(state, &volumes.watch(Watch { before: target, until })?, now);
         if state.behind.is_none() {
             state.fallen.retain(|_, f| f.due() > now);
-            let missing = self.missing(reader, state)?;
-            self.follow(state, self.tellers(reader, missing)?);
+            self.follow(reader, state)?;
         }
         let State { front, behind, .. } = state;
         let (moving, to) = match behind {
@@ -201,14 +201,15 @@ impl<'a> Historian<'a> {
         Ok(missing.map(|(s, w)| (w, s)).collect())
     }
 
-    /// Each at the first day that is not told.
-    fn tellers(&self, reader: &Reader, series: Vec<(Wanted, Series)>) -> Result<Vec<Teller<'a>>, ReadError> {
-        let (topology, mut out) = (self.topology, vec![]);
+    /// Sets these on their way, each from the first day that is not told: to where the front is if they were silent since, else behind it.
+    fn follow(&self, reader: &Reader, state: &mut State<'a>) -> Result<(), ReadError> {
+        let (topology, mut behind) = (self.topology, vec![]);
+        let series = self.missing(reader, state)?;
         if series.is_empty() {
-            return Ok(out);
+            return Ok(());
         }
         let mut told: HashMap<Series, ToldSeries> = reader.told()?.into_iter().map(|t| (t.series, t)).collect();
-        let Some(first) = reader.stats()?.first else { return Ok(out) };
+        let Some(first) = reader.stats()?.first else { return Ok(()) };
         for (wanted, series) in series {
             let register = wanted.register;
             let known = told.remove(&series).and_then(|t| Some((Day::numbered(t.next, &topology.tz)?, t)));
@@ -218,18 +219,18 @@ impl<'a> Historian<'a> {
                 (day, ToldSeries { series, point, made_with, begins: day.number, next: day.number, reach: day.from - Ms(1) })
             });
             let before = before(reader, register, next.from, topology.since)?;
-            let days = Days::new(topology, wanted.ix, register, next, before, Span { from: Ts(i64::MIN), to: Ts(i64::MAX) });
-            out.push(Teller { told, days });
+            let mut days = Days::new(topology, wanted.ix, register, next, before, Span { from: Ts(i64::MIN), to: Ts(i64::MAX) });
+            let silent = next.from >= state.front.at || all_that_came(reader, series.source, next.from, state.front.at, &mut days)?;
+            let teller = Teller { told, days };
+            if silent {
+                state.front.tellers.push(teller);
+            } else {
+                behind.push(teller);
+            }
         }
-        Ok(out)
-    }
-
-    /// Sends series on their way to the front.
-    fn follow(&self, state: &mut State<'a>, tellers: Vec<Teller<'a>>) {
-        let (at, behind): (Vec<_>, Vec<_>) = tellers.into_iter().partition(|t| t.days.first_open().from >= state.front.at);
-        state.front.tellers.extend(at);
         let from = behind.iter().map(|t| t.days.first_open().from).min();
         state.behind = from.map(|at| Front { at, tellers: behind });
+        Ok(())
     }
 }
 
@@ -278,6 +279,22 @@ fn take(state: &mut State<'_>, seen: &Seen, now: Ms) {
     if let Some(behind) = &mut state.behind {
         behind.tellers.retain(stays);
     }
+}
+
+/// Takes the rows of a source from `from` up to the front, where these are few and of a few days: a meter that fell silent long ago must not have
+/// everybody's rows read since. False: it is on its way, and nothing was taken.
+fn all_that_came(reader: &Reader, source: SourceId, from: Ts, front: Ts, days: &mut Days<'_>) -> Result<bool, ReadError> {
+    let newest = match reader.row_before(source, front)? {
+        Before::Row(row) if row.ts <= from + SHORT => row.ts,
+        Before::Row(_) | Before::TooFarBack => return Ok(false),
+        Before::Nothing => return Ok(true),
+    };
+    let rows = reader.readings(source, from, newest + Ms(1), PART)?;
+    let all = rows.len() < PART;
+    if all {
+        rows.iter().for_each(|row| days.row(row));
+    }
+    Ok(all)
 }
 
 /// Feeds the tellers with rows, up to `to` at most, and moves the front to where it came.
