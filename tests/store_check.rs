@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "small numbers of the test's own")]
 
+#[path = "store_faults/older.rs"]
+mod older;
 #[path = "store_faults/script.rs"]
 mod script;
 #[path = "support/told.rs"]
@@ -261,6 +263,35 @@ fn a_lost_first_page_is_made_anew() {
     assert!(stored(&open_reader(&filled.settings()).unwrap()) == filled.rows());
     filled.goes_on();
     assert!(!filled.dir.path().join("heyun.db.repair").exists());
+}
+
+/// In a file that was migrated with rows in it the tables lie elsewhere: what stands at the usual places is other tables' rows.
+#[test]
+fn the_first_page_of_a_migrated_file_is_not_guessed() {
+    let batches = script::batches();
+    for version in 1..=older::VERSIONS.len() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { path: dir.path().join("heyun.db") };
+        fs::write(&settings.path, older::file(version, &batches[..3])).unwrap();
+        let no_fork = FORKS.read().unwrap();
+        let (writer, reader) = open(&settings).unwrap();
+        writer.commit(batches[3].clone()).unwrap();
+        drop(reader);
+        writer.close().unwrap();
+        drop(no_fork);
+        let mut bytes = fs::read(&settings.path).unwrap();
+        bytes[..4096].fill(0xA5);
+        fs::write(&settings.path, &bytes).unwrap();
+        let _no_fork = FORKS.read().unwrap();
+        match repair(&settings, NOW, &mut |_| ()) {
+            Err(e @ RepairError::Schema { .. }) => assert!(e.to_string().contains("restore a backup"), "{e}"),
+            other => panic!("from version {version}: {other:?}"),
+        }
+        assert!(fs::read(&settings.path).unwrap() == bytes, "a file that cannot be repaired stays as it is");
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["heyun.db", "heyun.db.lock"]);
+    }
 }
 
 /// Whatever page is gone, the others come back, and what is gone is told to the row. `HEYUN_MATRIX=all` tries every page.

@@ -4,7 +4,7 @@
 //! the store is closed and opened again. A run without faults counts what is asked of the disk; then the story is run again for each of these
 //! deeds, with a fault there. Whatever happens, on a sound disk everything that was acknowledged must be there afterwards, once.
 //!
-//! `HEYUN_MATRIX=all` tries every fault at every deed (80 000 cases: use `--release`); otherwise the long story gets one fault at some of
+//! `HEYUN_MATRIX=all` tries every fault at every deed (some 50 000 cases: use `--release`); otherwise the long story gets one fault at some of
 //! them, the rarer ones more often.
 #![cfg(feature = "daemon")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
