@@ -67,6 +67,13 @@ pub(super) fn latest(conn: &Connection, source: SourceId, ts: Ts) -> rusqlite::R
         .optional()
 }
 
+/// The last chunks of a source, at most `limit`, the last one first.
+pub(super) fn last(conn: &Connection, source: SourceId, limit: usize) -> rusqlite::Result<Vec<Place>> {
+    conn.prepare_cached(&format!("SELECT {PLACE} FROM chunks WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3"))?
+        .query_map((key::chunk(source, Ts(i64::MIN)), end(source, Ts(i64::MAX)), integer(limit as u64)), place_of)?
+        .collect()
+}
+
 /// The first chunk of a source that begins after `ts`.
 pub(super) fn next(conn: &Connection, source: SourceId, ts: Ts) -> rusqlite::Result<Option<Place>> {
     conn.prepare_cached(&format!("SELECT {PLACE} FROM chunks WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1"))?
