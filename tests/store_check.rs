@@ -31,6 +31,9 @@ static FORKS: RwLock<()> = RwLock::new(());
 
 const HOT: [&str; 4] = ["hot_0", "hot_1", "hot_2", "hot_3"];
 
+/// Number, name, and kind of a page.
+type Page = (usize, String, String);
+
 /// A file with some batches in it, closed in good order.
 struct Filled {
     dir: TempDir,
@@ -38,7 +41,7 @@ struct Filled {
     bytes: Vec<u8>,
     page_size: usize,
     /// Number, name, and kind of every page that is in use.
-    pages: Vec<(usize, String, String)>,
+    pages: Vec<Page>,
 }
 
 impl Filled {
@@ -98,9 +101,9 @@ impl Filled {
     }
 
     /// Some pages of each name and kind; all of them with `HEYUN_MATRIX=all`.
-    fn sample(&self) -> Vec<&(usize, String, String)> {
+    fn sample(&self) -> Vec<&Page> {
         let most = if std::env::var("HEYUN_MATRIX").is_ok_and(|v| v == "all") { usize::MAX } else { 6 };
-        let mut by_kind: BTreeMap<(&str, &str), Vec<&(usize, String, String)>> = BTreeMap::new();
+        let mut by_kind: BTreeMap<(&str, &str), Vec<&Page>> = BTreeMap::new();
         self.pages.iter().for_each(|p| by_kind.entry((&p.1, &p.2)).or_default().push(p));
         by_kind.into_values().flat_map(|all| all.iter().step_by(all.len().div_ceil(most)).copied().collect::<Vec<_>>()).collect()
     }
