@@ -146,7 +146,7 @@ pub(super) fn rows(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit:
 
 pub(super) fn delete(tx: &Connection, key: i64) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM chunks WHERE key = ?1")?.execute([key])?;
-    tx.prepare_cached("DELETE FROM chunk_columns WHERE chunk = ?1")?.execute([key])?;
+    tx.prepare_cached("DELETE FROM chunk_columns WHERE began = ?1 & 8796093022207 AND chunk = ?1")?.execute([key])?;
     Ok(())
 }
 
@@ -166,7 +166,8 @@ pub(super) fn write(tx: &Connection, source: SourceId, rows: &Columns, batch: u6
     )?
     .execute((key, last.0, integer(rows.len() as u64), integer(batch), FORMAT, rows.body(thorough)))?;
     let mut insert = tx.prepare_cached(
-        "INSERT OR REPLACE INTO chunk_columns (chunk, ix, n, first, last, least, greatest, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR REPLACE INTO chunk_columns (chunk, ix, n, first, last, least, greatest, sum, began)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?1 & 8796093022207)",
     )?;
     for ix in 0..MAX_COLUMNS {
         let Some(said) = Said::of(rows.column(ix)) else { continue };

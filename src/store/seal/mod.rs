@@ -335,7 +335,7 @@ fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, full: us
         for old in &targets {
             sealed::delete(tx, old.key)?;
         }
-        for piece in pieces(&merged, source, full) {
+        for piece in pieces(merged, source, full) {
             sealed::write(tx, source, &piece, batch, piece.len() >= full)?;
         }
         at = to;
@@ -390,7 +390,10 @@ fn together(
 }
 
 /// As they are, or in full chunks and a rest.
-fn pieces(rows: &Columns, source: SourceId, full: usize) -> Vec<Columns> {
+fn pieces(rows: Columns, source: SourceId, full: usize) -> Vec<Columns> {
+    if rows.len() <= full {
+        return vec![rows];
+    }
     let mut out = vec![Columns::default()];
     for i in 0..rows.len() {
         if out.last().is_some_and(|p| p.len() >= full) {
