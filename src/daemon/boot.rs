@@ -9,7 +9,7 @@ use crate::systemd;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use std::io::Write;
+use std::io::BufWriter;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -98,9 +98,9 @@ fn read_checkpoint(stored: &store::Checkpoint) -> Option<Checkpoint> {
 
 /// A checkpoint as the store keeps it: compressed JSON, because it is written every hour to a card that wears.
 pub fn stored_checkpoint(c: &Checkpoint) -> Result<store::Checkpoint, serde_json::Error> {
-    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    // The encoder works on whole pieces: JSON comes in bits of a few bytes.
+    let mut out = BufWriter::with_capacity(16 << 10, GzEncoder::new(Vec::new(), Compression::fast()));
     serde_json::to_writer(&mut out, c)?;
-    out.flush().map_err(serde_json::Error::io)?;
-    let body = out.finish().map_err(serde_json::Error::io)?;
+    let body = out.into_inner().map_err(|e| e.into_error()).and_then(GzEncoder::finish).map_err(serde_json::Error::io)?;
     Ok(store::Checkpoint { format: c.form, body })
 }

@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The engine's state is written down after so many rows, or so much time, so that the next start is quick, and so that rows may be sealed:
 /// of a history that is loaded at once, so many stay unpacked.
-const CHECKPOINT_ROWS: u64 = 25_000;
+const CHECKPOINT_ROWS: u64 = 50_000;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A clock that moves by more than this against the running one was set.

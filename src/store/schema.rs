@@ -168,11 +168,13 @@ CREATE TABLE chunks (
   key INTEGER PRIMARY KEY, last INTEGER NOT NULL, n INTEGER NOT NULL, batch INTEGER NOT NULL, format INTEGER NOT NULL, body BLOB NOT NULL
 ) STRICT;
 
--- What each column says in a chunk. least, greatest: NULL where they are the first, the last. sum: NULL beyond 64 bits.
+-- What each column says in a chunk. least, greatest: NULL where they are the first, the last. sum: NULL beyond 64 bits. By time first
+-- (began: the part of the chunk's key that is its time), so that what is written together lies together.
 CREATE TABLE chunk_columns (
   chunk INTEGER NOT NULL, ix INTEGER NOT NULL, n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
   least INTEGER, greatest INTEGER, sum INTEGER,
-  PRIMARY KEY (chunk, ix)
+  began INTEGER NOT NULL CHECK (began = chunk & 8796093022207),
+  PRIMARY KEY (began, chunk, ix)
 ) STRICT, WITHOUT ROWID;
 
 -- Chunks that could not be read when rows came late for them, as they were found: `heyun store check` names them.
@@ -188,7 +190,7 @@ CREATE VIEW v_chunks AS
 SELECT s.topic AS topic, c.name AS name, strftime('%Y-%m-%dT%H:%M:%fZ', ((k.key & 8796093022207) - 4398046511104) / 1000.0, 'unixepoch') AS first_time,
        strftime('%Y-%m-%dT%H:%M:%fZ', k.last / 1000.0, 'unixepoch') AS last_time, x.n AS n, x.first AS first, x.last AS last,
        coalesce(x.least, x.first) AS least, coalesce(x.greatest, x.last) AS greatest, x.sum AS sum, length(k.body) AS bytes, k.key AS key
-FROM chunks k CROSS JOIN sources s ON s.source = k.key >> 43 CROSS JOIN chunk_columns x ON x.chunk = k.key
+FROM chunks k CROSS JOIN sources s ON s.source = k.key >> 43 CROSS JOIN chunk_columns x ON x.began = k.key & 8796093022207 AND x.chunk = k.key
 CROSS JOIN columns c ON c.source = s.source AND c.ix = x.ix;
 
 CREATE VIEW v_changes AS

@@ -67,6 +67,13 @@ pub(super) fn latest(conn: &Connection, source: SourceId, ts: Ts) -> rusqlite::R
         .optional()
 }
 
+/// The last chunks of a source, at most `limit`, the last one first.
+pub(super) fn last(conn: &Connection, source: SourceId, limit: usize) -> rusqlite::Result<Vec<Place>> {
+    conn.prepare_cached(&format!("SELECT {PLACE} FROM chunks WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3"))?
+        .query_map((key::chunk(source, Ts(i64::MIN)), end(source, Ts(i64::MAX)), integer(limit as u64)), place_of)?
+        .collect()
+}
+
 /// The first chunk of a source that begins after `ts`.
 pub(super) fn next(conn: &Connection, source: SourceId, ts: Ts) -> rusqlite::Result<Option<Place>> {
     conn.prepare_cached(&format!("SELECT {PLACE} FROM chunks WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1"))?
@@ -139,7 +146,7 @@ pub(super) fn rows(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit:
 
 pub(super) fn delete(tx: &Connection, key: i64) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM chunks WHERE key = ?1")?.execute([key])?;
-    tx.prepare_cached("DELETE FROM chunk_columns WHERE chunk = ?1")?.execute([key])?;
+    tx.prepare_cached("DELETE FROM chunk_columns WHERE began = ?1 & 8796093022207 AND chunk = ?1")?.execute([key])?;
     Ok(())
 }
 
@@ -159,7 +166,8 @@ pub(super) fn write(tx: &Connection, source: SourceId, rows: &Columns, batch: u6
     )?
     .execute((key, last.0, integer(rows.len() as u64), integer(batch), FORMAT, rows.body(thorough)))?;
     let mut insert = tx.prepare_cached(
-        "INSERT OR REPLACE INTO chunk_columns (chunk, ix, n, first, last, least, greatest, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR REPLACE INTO chunk_columns (chunk, ix, n, first, last, least, greatest, sum, began)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?1 & 8796093022207)",
     )?;
     for ix in 0..MAX_COLUMNS {
         let Some(said) = Said::of(rows.column(ix)) else { continue };

@@ -63,7 +63,8 @@ impl Stored {
             return Ok(false);
         }
         let mut told = conn.prepare_cached(
-            "SELECT n, first, last, coalesce(least, first), coalesce(greatest, last), sum FROM chunk_columns WHERE chunk = ?1 AND ix = ?2",
+            "SELECT n, first, last, coalesce(least, first), coalesce(greatest, last), sum FROM chunk_columns
+             WHERE began = ?1 & 8796093022207 AND chunk = ?1 AND ix = ?2",
         )?;
         for ix in 0..MAX_COLUMNS {
             let said = Said::of(rows.iter().filter_map(|r| r.values.get(ix)));

@@ -110,8 +110,11 @@ impl Columns {
                 }
                 _ => {}
             }
-            let there: Vec<i64> = self.there.iter().map(|m| i64::from(m >> c & 1)).collect();
-            Reduced::of(&there).write(thorough, &mut out);
+            if self.there.iter().all(|m| m >> c & 1 == 1) {
+                Reduced::of(&[1]).write(thorough, &mut out);
+            } else {
+                Reduced::of(&self.there.iter().map(|m| i64::from(m >> c & 1)).collect::<Vec<_>>()).write(thorough, &mut out);
+            }
             told.series.write(thorough, &mut out);
         }
         let crc = crc32fast::hash(&out);

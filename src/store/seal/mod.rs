@@ -305,18 +305,17 @@ fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, full: us
     while let Some(ts) = rows.ts(at) {
         let before = sealed::latest(tx, source, ts)?;
         let after = sealed::next(tx, source, ts)?;
-        // Into the chunk that it lies in or behind; behind a full one begins a new chunk, before all others it is the first's.
+        // Into the chunk that it lies in; else into one beside it, as long as that is not full.
         let inside = before.filter(|p| ts <= p.last);
-        let target = match (inside, before, after) {
-            (Some(p), _, _) => Some(p),
-            (None, Some(p), _) if p.n < full => Some(p),
-            (None, None, Some(p)) if p.n < full => Some(p),
-            _ => None,
+        let targets = match (inside, before, after) {
+            (Some(p), _, _) => vec![p],
+            (None, Some(_), None) => tail(tx, source, rows.len() - at, full)?,
+            (None, Some(p), Some(_)) | (None, None, Some(p)) if p.n < full => vec![p],
+            _ => vec![],
         };
-        let end = match (target, before, after) {
+        let end = match (inside, before, after) {
             // A full one takes only what lies in it.
-            (Some(p), Some(_), _) if p.n >= full => Ts(p.last.0.saturating_add(1)),
-            (Some(p), None, _) => p.first,
+            (Some(p), _, _) if p.n >= full => Ts(p.last.0.saturating_add(1)),
             (_, _, Some(next)) => next.first,
             (_, _, None) => Ts(i64::MAX),
         };
@@ -324,19 +323,19 @@ fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, full: us
         while rows.ts(to).is_some_and(|t| t < end) {
             to += 1;
         }
-        let merged = match together(tx, source, target, rows, at..to) {
-            Err(e @ (ReadError::Damaged { .. } | ReadError::Unknown { .. })) if let Some(place) = target => {
+        let merged = match together(tx, source, &targets, rows, at..to) {
+            Err((place, e @ (ReadError::Damaged { .. } | ReadError::Unknown { .. }))) => {
                 tracing::error!(error = %e, "a chunk cannot be read and is set aside");
                 sealed::set_aside(tx, place)?;
                 continue;
             }
-            merged => merged?,
+            merged => merged.map_err(|(_, e)| e)?,
         };
-        let batch = target.map_or(batch, |p| p.batch.max(batch));
-        if let Some(old) = target {
+        let batch = targets.iter().map(|p| p.batch).fold(batch, u64::max);
+        for old in &targets {
             sealed::delete(tx, old.key)?;
         }
-        for piece in pieces(&merged, source, full) {
+        for piece in pieces(merged, source, full) {
             sealed::write(tx, source, &piece, batch, piece.len() >= full)?;
         }
         at = to;
@@ -344,32 +343,46 @@ fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, full: us
     Ok(())
 }
 
-/// The rows of a chunk, and some of others among them.
+/// The chunks at the end of a source that rows behind them are put together with: all that are not full, where that makes a full one; else
+/// the last, unless it is much larger than what comes. So each row is written a few times until it lies in a full chunk, not with every step.
+fn tail(tx: &Connection, source: SourceId, rows: usize, full: usize) -> rusqlite::Result<Vec<Place>> {
+    let mut open = sealed::last(tx, source, OPEN)?;
+    open.truncate(open.iter().take_while(|p| p.n < full).count());
+    let together = open.iter().map(|p| p.n).sum::<usize>() + rows;
+    if together < full {
+        open.truncate(1);
+        open.retain(|last| last.n <= (4 * rows).max(full / 16));
+    }
+    open.reverse();
+    Ok(open)
+}
+
+/// No more chunks are left open at the end of a source: as many of the smallest kind make a full one.
+const OPEN: usize = 20;
+
+/// The rows of some chunks, in order, and some of others among them. An error names the chunk that it is about.
 fn together(
     tx: &Connection,
     source: SourceId,
-    chunk: Option<Place>,
+    chunks: &[Place],
     rows: &Columns,
     range: std::ops::Range<usize>,
-) -> Result<Columns, ReadError> {
+) -> Result<Columns, (Place, ReadError)> {
     let mut out = Columns::default();
-    let (mut at, mut new) = (0, range.start);
-    let old = chunk.map(|place| sealed::read(tx, place, ALL)).transpose()?;
-    while let Some(old) = old.as_ref().filter(|o| at < o.len()) {
-        match rows.ts(new).filter(|_| new < range.end) {
-            Some(ts) if ts < old.ts(at) => {
-                out.push(&rows.row(new, source));
+    let mut new = range.start;
+    for place in chunks {
+        let old = sealed::read(tx, *place, ALL).map_err(|e| (*place, e))?;
+        for at in 0..old.len() {
+            while let Some(ts) = rows.ts(new).filter(|ts| new < range.end && *ts <= old.ts(at)) {
+                if ts < old.ts(at) {
+                    out.push(&rows.row(new, source));
+                } else {
+                    // The commit refuses such a row; the one that was first stays.
+                    tracing::error!(source = source.0, ts = ts.0, "a reading is stored twice; the later one is dropped");
+                }
                 new += 1;
             }
-            Some(ts) if ts == old.ts(at) => {
-                // The commit refuses such a row; the one that was first stays.
-                tracing::error!(source = source.0, ts = ts.0, "a reading is stored twice; the later one is dropped");
-                new += 1;
-            }
-            _ => {
-                out.push(&old.row(at, source));
-                at += 1;
-            }
+            out.push(&old.row(at, source));
         }
     }
     (new..range.end).for_each(|i| out.push(&rows.row(i, source)));
@@ -377,7 +390,10 @@ fn together(
 }
 
 /// As they are, or in full chunks and a rest.
-fn pieces(rows: &Columns, source: SourceId, full: usize) -> Vec<Columns> {
+fn pieces(rows: Columns, source: SourceId, full: usize) -> Vec<Columns> {
+    if rows.len() <= full {
+        return vec![rows];
+    }
     let mut out = vec![Columns::default()];
     for i in 0..rows.len() {
         if out.last().is_some_and(|p| p.len() >= full) {
