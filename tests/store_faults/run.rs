@@ -81,8 +81,8 @@ pub fn play(story: &Story<'_>, dir: &Path, disk: &Disk) -> Progress {
         done.acknowledged = batch.id;
         // As the engine asks, and keeps a connection open by it.
         drop(store.1.lookup(SourceId(1), batch.received));
-        // The days that are over are told; where the disk does not let it, later.
-        if historian.step(&store.1, &volumes, Ms::minutes(batch.id as i64)).is_err() && disk.is_dead() {
+        // Now and then the days that are over are told; where the disk does not let it, later.
+        if batch.id.is_multiple_of(4) && historian.step(&store.1, &volumes, Ms::minutes(batch.id as i64)).is_err() && disk.is_dead() {
             return done;
         }
         if batch.id.is_multiple_of(7) {
@@ -126,7 +126,6 @@ pub fn verify(story: &Story<'_>, dir: &Path, done: &Progress) {
     // And whatever was not told is told now.
     let (mut historian, volumes) = (Historian::new(&topology), writer.volumes().unwrap());
     while let Step::More { .. } = historian.step(&reader, &volumes, Ms::ZERO).unwrap() {}
-    told::checked(&reader, &topology);
     drop((reader, volumes));
     writer.close().unwrap();
     let report = store::check(&Settings { path: dir.join("heyun.db") }, Depth::Full, &mut |_| ()).unwrap();
