@@ -9,7 +9,7 @@ use crate::domain::topology::{PointIx, Topology};
 use crate::store::{ReadError, Reader};
 
 /// Readings before a span that the ledger sees first: enough to confirm or refute a level, and to know the usual pause.
-pub(super) const WARM_UP: usize = 8;
+pub(super) const WARM_UP: usize = 24;
 
 /// Rows that are looked at for them: a device may send its register only with some of its messages.
 const LOOKS: usize = 256;
