@@ -101,6 +101,6 @@ pub fn stored_checkpoint(c: &Checkpoint) -> Result<store::Checkpoint, serde_json
     // The encoder works on whole pieces: JSON comes in bits of a few bytes.
     let mut out = BufWriter::with_capacity(16 << 10, GzEncoder::new(Vec::new(), Compression::fast()));
     serde_json::to_writer(&mut out, c)?;
-    let body = out.into_inner().map_err(|e| e.into_error()).and_then(GzEncoder::finish).map_err(serde_json::Error::io)?;
+    let body = out.into_inner().map_err(std::io::IntoInnerError::into_error).and_then(GzEncoder::finish).map_err(serde_json::Error::io)?;
     Ok(store::Checkpoint { format: c.form, body })
 }
