@@ -374,7 +374,7 @@ mod tests {
         let mut conn = Connection::open(&path).unwrap();
         super::super::schema::prepare(&mut conn, &path).unwrap();
         for sql in [
-            &readings_statement(),
+            &[1, 2, 3, 4].iter().fold(readings_statement(), |sql, n| sql.replace(&format!("?{n}"), &n.to_string())),
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
             "SELECT key FROM (SELECT key, source FROM readings WHERE key >= 0 AND key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
             "SELECT key FROM chunks r WHERE key >= 1 AND key <= 2 ORDER BY key DESC LIMIT 1",
