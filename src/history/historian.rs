@@ -301,7 +301,9 @@ fn all_that_came(reader: &Reader, source: SourceId, from: Ts, front: Ts, days: &
 fn read(front: &mut Front<'_>, reader: &Reader, to: Ts) -> Result<(), ReadError> {
     let Front { at, tellers } = front;
     let mut of: BTreeMap<SourceId, Vec<(Ts, &mut Days<'_>)>> = BTreeMap::new();
+    let mut width = 0;
     for t in tellers {
+        width = width.max(usize::from(t.told.series.column) + 1);
         of.entry(t.told.series.source).or_default().push((t.days.first_open().from, &mut t.days));
     }
     let sources: Vec<SourceId> = of.keys().copied().collect();
@@ -325,7 +327,7 @@ fn read(front: &mut Front<'_>, reader: &Reader, to: Ts) -> Result<(), ReadError>
         found.iter().flatten().filter(|r| r.ts < stopped).for_each(&mut take);
     } else {
         let (mut n, mut last) = (0, *at);
-        reader.scan(*at, to, &mut |row| {
+        reader.scan_columns(*at, to, width, &mut |row| {
             if n >= ROWS && row.ts > last {
                 stopped = row.ts;
                 return ControlFlow::Break(());

@@ -3,6 +3,7 @@
 use super::batch::{Checkpoint, EventRecord};
 use super::error::ReadError;
 use super::key;
+use super::seal::TABLES;
 use super::sealed;
 use crate::domain::engine::{IdentityKind, IdentityRecord, SourceRecord};
 use crate::domain::reading::{Flags, Row, SourceId, Values};
@@ -165,14 +166,23 @@ pub(super) fn row_at(conn: &Connection, source: SourceId, ts: Ts) -> Result<Opti
     }
 }
 
+/// Hot rows of one source. Through the view each row of all sources would be handed on before the source is asked for: five times as slow.
+fn readings_statement() -> String {
+    let part = |(ix, table)| {
+        format!(
+            "SELECT {ROW} FROM {table} r WHERE r.key >= max(?1, (SELECT mark FROM eras WHERE ix = {ix})) AND r.key < ?2 AND r.source = ?3"
+        )
+    };
+    let parts: Vec<String> = TABLES.iter().enumerate().map(part).collect();
+    format!("{} ORDER BY 1 LIMIT ?4", parts.join(" UNION ALL "))
+}
+
 /// Rows of one source with `from <= ts < to`, by time. Passes over the hot rows of all sources in that span.
 pub(super) fn readings(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize) -> Result<Vec<Row>, ReadError> {
     let mut rows = vec![];
     sealed::rows(conn, source, from, to, limit, &mut rows)?;
     let sealed = rows.len();
-    let mut s = conn.prepare_cached(&format!(
-        "SELECT {ROW} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 AND r.source = ?3 ORDER BY r.key LIMIT ?4"
-    ))?;
+    let mut s = conn.prepare_cached(&readings_statement())?;
     for row in s.query_map((key::floor(from), key::floor(to), source.0, integer(limit as u64)), row_of)? {
         rows.push(row?);
     }
@@ -364,7 +374,7 @@ mod tests {
         let mut conn = Connection::open(&path).unwrap();
         super::super::schema::prepare(&mut conn, &path).unwrap();
         for sql in [
-            "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 2 AND r.source = 3 ORDER BY r.key LIMIT 4",
+            &[1, 2, 3, 4].iter().fold(readings_statement(), |sql, n| sql.replace(&format!("?{n}"), &n.to_string())),
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
             "SELECT key FROM (SELECT key, source FROM readings WHERE key >= 0 AND key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
             "SELECT key FROM chunks r WHERE key >= 1 AND key <= 2 ORDER BY key DESC LIMIT 1",

@@ -89,7 +89,12 @@ impl Reader {
     /// All rows of all sources with `from <= ts < to`, by time and then source, until `f` breaks off. A connection is held meanwhile:
     /// `f` must neither wait nor ask.
     pub fn scan(&self, from: Ts, to: Ts, f: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), ReadError> {
-        self.ask(|c| merge::each(c, key::floor(from)..key::floor(to), MAX_COLUMNS, &mut |row, _| f(*row)))
+        self.scan_columns(from, to, MAX_COLUMNS, f)
+    }
+
+    /// Like [`Reader::scan`], but of each row only its first `width` values: what is not asked for is not unpacked.
+    pub fn scan_columns(&self, from: Ts, to: Ts, width: usize, f: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), ReadError> {
+        self.ask(|c| merge::each(c, key::floor(from)..key::floor(to), width, &mut |row, _| f(*row)))
     }
 
     /// The store as it is now, for questions that take long and must agree with each other.

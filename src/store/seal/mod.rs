@@ -83,7 +83,8 @@ impl Era {
     }
 }
 
-const TABLES: [&str; ERAS] = ["hot_0", "hot_1", "hot_2", "hot_3"];
+/// By their `ix` in `eras`.
+pub(super) const TABLES: [&str; ERAS] = ["hot_0", "hot_1", "hot_2", "hot_3"];
 
 impl Known {
     fn read(conn: &Connection) -> rusqlite::Result<Known> {
