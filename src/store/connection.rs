@@ -62,6 +62,19 @@ pub(super) fn tune_writer(conn: &Connection, path: &Path) -> Result<(), OpenErro
     Ok(())
 }
 
+/// Copies into the file what the log holds, and begins the log anew: what was found at opening is durable before anything is built on it.
+///
+/// A sync that failed may have dropped the pages that it was for, while they are still read back: a process that starts after it finds
+/// batches in the log that a power cut would take away, and with them all that is appended behind them. A copy is written and synced anew.
+pub(super) fn settle(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0)).map_err(|e| OpenError::sqlite(path, e))?;
+    if busy {
+        // It takes a failed sync, a stranger who reads all through our start, and then a power cut: no reason not to start.
+        tracing::warn!("{}: another program reads it and keeps its log from being copied into it", path.display());
+    }
+    Ok(())
+}
+
 /// A connection that can only read.
 pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

@@ -52,6 +52,7 @@ pub fn open(settings: &Settings) -> Result<(Writer, Reader), OpenError> {
     let mut conn = connection::to_write(&path)?;
     schema::prepare(&mut conn, &path)?;
     connection::tune_writer(&conn, &path)?;
+    connection::settle(&conn, &path)?;
     let reader = Reader::new(path.clone());
     let writer = Writer::start(conn, path, lock)?;
     Ok((writer, reader))
