@@ -128,6 +128,26 @@ fn everything_is_there_after_a_reopening_and_the_log_is_gone() {
 }
 
 #[test]
+fn what_a_killed_process_left_in_the_log_is_in_the_file_once_it_is_opened() {
+    let (dir, writer, _reader) = fresh();
+    for id in 1..=20 {
+        writer.commit(rows(id, vec![row(T0 + id as i64, 1, 7)])).unwrap();
+    }
+    let copy = |from: &Path, to: &Path, name: &str| std::fs::copy(from.join(name), to.join(name)).unwrap();
+    // As a kill leaves it: the log beside the file.
+    let killed = tempfile::tempdir().unwrap();
+    copy(dir.path(), killed.path(), "heyun.db");
+    assert!(copy(dir.path(), killed.path(), "heyun.db-wal") > 0);
+    let (_writer, reader) = open(&settings(killed.path())).unwrap();
+    assert_eq!(reader.stats().unwrap().wal_bytes, 0);
+    // The file alone tells all: nothing hangs on a log that the disk may not have.
+    let alone = tempfile::tempdir().unwrap();
+    copy(killed.path(), alone.path(), "heyun.db");
+    let reader = open_reader(&settings(alone.path())).unwrap();
+    assert_eq!(reader.readings(SourceId(1), Ts(0), Ts(i64::MAX), 100).unwrap().len(), 20);
+}
+
+#[test]
 fn closing_with_a_reader_open_loses_nothing() {
     let (dir, writer, reader) = fresh();
     writer.commit(rows(1, vec![row(T0, 1, 7)])).unwrap();

@@ -1,6 +1,6 @@
 //! Day by day: the one fold that says what passed on a day, for charts and for the rows that are kept of it.
 //!
-//! Each day is folded for itself: from up to eight readings before it, which teach the ledger, through its own, to the one that shows what passed
+//! Each day is folded for itself: from up to sixteen readings before it, which teach the ledger, through its own, to the one that shows what passed
 //! over its end. So a day says the same whichever span it is asked in, and whoever folds it: the thread that goes through the rows of all
 //! meters once, or a request that needs the days that are not told yet.
 

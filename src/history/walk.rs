@@ -9,10 +9,10 @@ use crate::domain::topology::{PointIx, Topology};
 use crate::store::{ReadError, Reader};
 
 /// Readings before a span that the ledger sees first: enough to confirm or refute a level, and to know the usual pause.
-pub(super) const WARM_UP: usize = 24;
+pub(super) const WARM_UP: usize = 16;
 
 /// Where they are looked for, in one question; who is silent for longer is asked for row by row.
-const NEAR: [Ms; 2] = [Ms::hours(3), Ms::hours(18)];
+const NEAR: [Ms; 2] = [Ms::hours(5), Ms::hours(20)];
 
 /// Rows that are looked at for them then: a device may send its register only with some of its messages.
 const LOOKS: usize = 256;
