@@ -211,7 +211,7 @@ fn reference(all: &[Interval], span: Span) -> (i128, i64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn told_days_tell_the_same_as_their_rows(
@@ -270,13 +270,6 @@ proptest! {
             let told = two.telling.1.told_of(register(point).series().unwrap()).unwrap();
             let last = all.iter().map(|i| i.to).max();
             let next = told.map_or(i32::MIN, |t| t.next);
-            if !last.is_none_or(|ts| next >= Day::of(ts, &t.tz).number) {
-                let before = two.telling.1.told().unwrap();
-                let seen = two.volumes.watch(heyun::store::Watch { before: Ts(0), until: Ts::LATEST }).unwrap();
-                two.tell(Ms::hours(2));
-                let rows: Vec<_> = two.plain.1.readings(SourceId(1), T0 - Ms::days(4), end, 1000).unwrap().iter().map(|r| ((r.ts - T0).0 / 60_000, r.values.get(0).unwrap() / 1000, r.flags.0)).collect();
-                prop_assert!(false, "before {before:?} seen {seen:?} after {:?} now {:?} rows {rows:?} size {size} looks {:?} lates {:?}", two.telling.1.told().unwrap(), two.now, &looks[..10], moves.iter().map(|m| m.late).collect::<Vec<_>>());
-            }
             prop_assert!(last.is_none_or(|ts| next >= Day::of(ts, &t.tz).number), "{:?} {:?}", next, last);
         }
     }

@@ -131,7 +131,11 @@ impl<'a> Days<'a> {
     }
 
     /// What is known of the days that are not over, and where the newest interval ended.
-    fn finish(self) -> (Vec<Bucket>, Option<Ts>) {
+    fn finish(mut self) -> (Vec<Bucket>, Option<Ts>) {
+        if self.next.from < self.clip.to {
+            // Days without a reading: a mean flow may reach into them.
+            self.begin(self.clip.to - Ms(1));
+        }
         let reached = self.open.iter().filter_map(|o| o.tally.reached()).max();
         (self.open.into_iter().flat_map(|o| o.tally.finish()).collect(), reached)
     }

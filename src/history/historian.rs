@@ -178,12 +178,16 @@ impl<'a> Historian<'a> {
             Some(behind) => (behind, front.at),
             None => (front, target),
         };
-        if moving.at >= to {
+        let all_read = moving.at >= to;
+        if !all_read {
+            read(moving, reader, to)?;
+        }
+        let at = moving.at;
+        // Also of who joined with all its rows, where nothing is left to read.
+        let told: Vec<Told> = moving.tellers.iter_mut().filter_map(|t| t.told(at, &self.topology.tz)).collect();
+        if all_read && told.is_empty() {
             return Ok(Step::Done { again: state.fallen.values().map(|f| Ms((f.due() - now).0.max(1))).min() });
         }
-        read(moving, reader, to)?;
-        let at = moving.at;
-        let told = moving.tellers.iter_mut().filter_map(|t| t.told(at, &self.topology.tz)).collect();
         let seen = volumes.tell(told, Watch { before: state.front.at, until })?;
         take(state, &seen, now);
         if let Some(behind) = state.behind.take_if(|b| b.at >= state.front.at) {
