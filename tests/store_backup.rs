@@ -106,7 +106,10 @@ fn a_copy_beside_a_busy_writer_is_one_state_of_it() {
         let last = i64::try_from(copy.contents.head.batch).unwrap();
         assert!(last >= 400);
         let expected = rows_until(last);
-        assert_eq!((copy.contents.newest, ["hot_0", "hot_1", "hot_2", "hot_3"].map(|t| copy.contents.tables[t]).iter().sum::<u64>()), (expected.last().map(|r| r.ts), expected.len() as u64));
+        assert_eq!(
+            (copy.contents.newest, ["hot_0", "hot_1", "hot_2", "hot_3"].map(|t| copy.contents.tables[t]).iter().sum::<u64>()),
+            (expected.last().map(|r| r.ts), expected.len() as u64)
+        );
         assert_eq!(copy.bytes, fs::metadata(&copy.path).unwrap().len());
         // Any tool reads it, also where nothing can be written beside it.
         let plain = Connection::open(format!("file:{}?immutable=1", copy.path.display())).unwrap();
