@@ -100,9 +100,9 @@ pub(super) fn to_read_still(path: &Path) -> rusqlite::Result<Connection> {
 
 fn tune_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
-    conn.execute_batch("PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
-    // As many as there are questions in `query` and `fold`.
-    conn.set_prepared_statement_cache_capacity(24);
+    conn.execute_batch("PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+    // As many as there are questions in `query`, `hot` and `fold`.
+    conn.set_prepared_statement_cache_capacity(32);
     Ok(())
 }
 
@@ -126,7 +126,7 @@ mod tests {
             assert_eq!(pragma(&conn, name), value, "{name}");
         }
         let reader = to_read(&path).unwrap();
-        assert_eq!(pragma(&reader, "cache_size"), "-512");
+        assert_eq!(pragma(&reader, "cache_size"), "-256");
         assert!(reader.execute("DELETE FROM hot_0", []).is_err());
     }
 }

@@ -19,6 +19,7 @@ mod connection;
 mod contents;
 mod error;
 mod fold;
+mod hot;
 mod keeper;
 mod key;
 mod lock;

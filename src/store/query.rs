@@ -2,8 +2,8 @@
 
 use super::batch::{Checkpoint, EventRecord};
 use super::error::ReadError;
+use super::hot;
 use super::key;
-use super::seal::TABLES;
 use super::sealed;
 use crate::domain::engine::{IdentityKind, IdentityRecord, SourceRecord};
 use crate::domain::reading::{Flags, Row, SourceId, Values};
@@ -18,7 +18,7 @@ use std::borrow::Cow;
 pub const LOOK_BACK_ROWS: u32 = 200_000;
 
 /// The columns of a [`Row`], in the order that [`row_of`] takes them.
-const ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7";
+pub(super) const ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7";
 
 /// The columns of a [`StoredRow`], in the order that [`stored_row_of`] takes them.
 pub(super) const STORED_ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7, r.batch, r.pos";
@@ -166,31 +166,17 @@ pub(super) fn row_at(conn: &Connection, source: SourceId, ts: Ts) -> Result<Opti
     }
 }
 
-/// Hot rows of one source. Through the view each row of all sources would be handed on before the source is asked for: five times as slow.
-fn readings_statement() -> String {
-    let part = |(ix, table)| {
-        format!(
-            "SELECT {ROW} FROM {table} r WHERE r.key >= max(?1, (SELECT mark FROM eras WHERE ix = {ix})) AND r.key < ?2 AND r.source = ?3"
-        )
-    };
-    let parts: Vec<String> = TABLES.iter().enumerate().map(part).collect();
-    format!("{} ORDER BY 1 LIMIT ?4", parts.join(" UNION ALL "))
-}
-
-/// Rows of one source with `from <= ts < to`, by time. Passes over the hot rows of all sources in that span.
+/// Rows of one source with `from <= ts < to`, by time.
 pub(super) fn readings(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize) -> Result<Vec<Row>, ReadError> {
     let mut rows = vec![];
     sealed::rows(conn, source, from, to, limit, &mut rows)?;
     let sealed = rows.len();
-    let mut s = conn.prepare_cached(&readings_statement())?;
-    for row in s.query_map((key::floor(from), key::floor(to), source.0, integer(limit as u64)), row_of)? {
-        rows.push(row?);
-    }
-    // What came late lies among what is sealed.
+    hot::rows(conn, source, from, to, limit, &mut rows)?;
     if sealed > 0 && sealed < rows.len() {
+        // What came late lies among what is sealed.
         rows.sort_by_key(|r| r.ts);
-        rows.truncate(limit);
     }
+    rows.truncate(limit);
     Ok(rows)
 }
 
@@ -374,7 +360,8 @@ mod tests {
         let mut conn = Connection::open(&path).unwrap();
         super::super::schema::prepare(&mut conn, &path).unwrap();
         for sql in [
-            &[1, 2, 3, 4].iter().fold(readings_statement(), |sql, n| sql.replace(&format!("?{n}"), &n.to_string())),
+            "SELECT * FROM hot_0 r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 1",
+            "SELECT * FROM hot_0 r WHERE r.key >= 1 AND r.key < 3 AND r.source = 2 ORDER BY r.key LIMIT 4",
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
             "SELECT key FROM (SELECT key, source FROM readings WHERE key >= 0 AND key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
             "SELECT key FROM chunks r WHERE key >= 1 AND key <= 2 ORDER BY key DESC LIMIT 1",

@@ -22,6 +22,10 @@ pub(super) struct Rules {
     pub hot: Ms,
     /// An era lasts so long by the readings' own time, or until this many rows have come.
     pub era: (Ms, u64),
+    /// While a history is loaded, one commit full of rows after the other (`bulk`), an era has at least so many (`least`): each era costs a page or
+    /// two per source.
+    pub bulk: u64,
+    pub least: u64,
     /// Rows that one step takes: some 2 MB in memory, a tenth of a second.
     pub step_rows: usize,
     /// A chunk of so many rows is not appended to any more.
@@ -31,7 +35,7 @@ pub(super) struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         // 2016 rows: three weeks at a quarter of an hour. Half as many cost a tenth more on disk, twice as many hardly less.
-        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), step_rows: 49_152, full: 2016 }
+        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), bulk: 500, least: 49_152, step_rows: 49_152, full: 2016 }
     }
 }
 
@@ -48,6 +52,8 @@ pub(super) struct Sealer {
     known: Option<Known>,
     /// The newest time that readings went on to, by a clock that is not ahead of ours; None before the first commit.
     newest: Option<Ts>,
+    /// Rows of the newest commit.
+    rows: u64,
     /// From when on the present era has rows, but for the few oldest; None where that is not known yet.
     since: Option<Ts>,
 }
@@ -134,6 +140,7 @@ impl Sealer {
     /// A batch became durable.
     pub(super) fn committed(&mut self, batch: u64, rows: u64, reached: Option<Ts>, received: Ts, checkpoint: bool) {
         self.newest = self.newest.max(reached.map(|t| t.min(received)));
+        self.rows = rows;
         if let Some(known) = &mut self.known {
             known.batch = batch;
             known.present.rows += rows;
@@ -168,10 +175,8 @@ impl Sealer {
             Some(since) => since,
             None => *self.since.insert(beginning(conn, known.present)?.map_or(newest, |t| t.min(newest))),
         };
-        if (newest - since >= self.rules.era.0 || known.present.rows >= self.rules.era.1)
-            && known.over.len() < ERAS - 1
-            && known.present.rows > 0
-        {
+        let long = newest - since >= self.rules.era.0 && (self.rows < self.rules.bulk || known.present.rows >= self.rules.least);
+        if (long || known.present.rows >= self.rules.era.1) && known.over.len() < ERAS - 1 && known.present.rows > 0 {
             turn(conn, &mut known)?;
             self.since = Some(newest);
         }
@@ -203,7 +208,8 @@ impl Sealer {
             forget_commits(&tx, era.batch.min(known.folded))?;
         }
         tx.commit()?;
-        if !taken.more {
+        // A history that is loaded will need them for its next rows; moving pages would cost as much as these.
+        if !taken.more && self.rows < self.rules.bulk {
             give_back(conn, era.rows)?;
         }
         if taken.more {
@@ -223,7 +229,7 @@ const ROW_COLUMNS: &str = "key, batch, pos, flags, v0, v1, v2, v3, v4, v5, v6, v
 /// Bytes of a hot row, as a rule.
 const HOT_ROW: u64 = 36;
 /// Free bytes that are left in the file in any case.
-const SPARE: u64 = 512 << 10;
+const SPARE: u64 = 128 << 10;
 /// Pages that are given back at once.
 const GIVEN_BACK: u32 = 1024;
 
@@ -232,7 +238,7 @@ const GIVEN_BACK: u32 = 1024;
 fn give_back(conn: &Connection, rows: u64) -> rusqlite::Result<()> {
     let free: u32 = conn.query_row("PRAGMA freelist_count", [], |r| r.get(0))?;
     let page: u32 = conn.query_row("PRAGMA page_size", [], |r| r.get(0))?;
-    if u64::from(free) * u64::from(page) > SPARE + 2 * HOT_ROW * rows {
+    if u64::from(free) * u64::from(page) > SPARE + HOT_ROW * rows {
         conn.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?.query_map([], |_| Ok(()))?.for_each(drop);
     }
     Ok(())
@@ -345,14 +351,14 @@ fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, full: us
 }
 
 /// The chunks at the end of a source that rows behind them are put together with: all that are not full, where that makes a full one; else
-/// the last, unless it is much larger than what comes. So each row is written a few times until it lies in a full chunk, not with every step.
+/// the last, as long as it is small. So each row is written some three times until it lies in a full chunk, not with every step.
 fn tail(tx: &Connection, source: SourceId, rows: usize, full: usize) -> rusqlite::Result<Vec<Place>> {
     let mut open = sealed::last(tx, source, OPEN)?;
     open.truncate(open.iter().take_while(|p| p.n < full).count());
     let together = open.iter().map(|p| p.n).sum::<usize>() + rows;
     if together < full {
         open.truncate(1);
-        open.retain(|last| last.n <= (4 * rows).max(full / 16));
+        open.retain(|last| last.n < full / 8);
     }
     open.reverse();
     Ok(open)

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const DAY: i64 = 86_400_000;
 
 /// As shipped, but small: chunks of 16 rows, steps of 24.
-const SMALL: Rules = Rules { hot: Ms::days(2), era: (Ms::days(1), 60), step_rows: 24, full: 16 };
+const SMALL: Rules = Rules { hot: Ms::days(2), era: (Ms::days(1), 60), bulk: 8, least: 30, step_rows: 24, full: 16 };
 
 fn open(path: &Path) -> Committer {
     let mut conn = connection::to_write(path).unwrap();
