@@ -189,6 +189,14 @@ fn the_least_config_has_the_defaults() {
 }
 
 #[test]
+fn readings_are_kept_for_ever_unless_it_is_said() {
+    let minimal = text(&shipped("minimal.toml"));
+    assert_eq!(good(&minimal).store.retention, config::Retention::default());
+    let some = good(&format!("{minimal}\n[store.retention]\nother = \"100d\"\n")).store.retention;
+    assert_eq!((some.metering, some.other.map(|d| d.0)), (None, Some(100 * 86_400_000)));
+}
+
+#[test]
 fn false_switches_a_limit_off() {
     let all = "limits = { litres_per_hour = false, tonnes_per_month = false, silent_after = false }";
     let c = good(&text(&shipped("minimal.toml")).replace("at = \"b15\"", &format!("at = \"b15\"\n{all}")));

@@ -30,7 +30,7 @@ pub use channels::{Address, Channel, ChannelKind, Language};
 pub use credentials::{CredentialsError, SecretFrom};
 pub use mqtt::{Credentials, Login, Mqtt};
 pub use problem::{Problem, render};
-pub use store::{Backup, Store};
+pub use store::{Backup, Retention, Store};
 pub use subscriptions::{FIRST_COLUMN, Format, JsonColumn, Subscription};
 pub use topics::Filter;
 pub use web::Web;
@@ -138,7 +138,7 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>) -> Optio
 
 /// Every key that a config file may have, lists marked by `[]`: `meters[].serial`. The reference file is held against it.
 pub fn known_keys() -> impl Iterator<Item = String> {
-    let shapes: [&Shape; 18] = [
+    let shapes: [&Shape; 19] = [
         &ROOT,
         &gateway::GATEWAY,
         &gateway::PRICES,
@@ -155,6 +155,7 @@ pub fn known_keys() -> impl Iterator<Item = String> {
         &subscriptions::ALSO,
         &store::STORE,
         &store::BACKUP,
+        &store::RETENTION,
         &web::WEB,
         &channels::CHANNELS,
     ];

@@ -1,4 +1,4 @@
-//! `[store]`: where readings are kept, how long they may wait to be written, and where a copy is made every day.
+//! `[store]`: where readings are kept and how long, how long they may wait to be written, and where a copy is made every day.
 
 use super::reader::{Shape, Table};
 use super::values::{Wrong, duration, time_of_day};
@@ -6,7 +6,7 @@ use crate::domain::time::Ms;
 use jiff::civil::Time;
 use std::path::PathBuf;
 
-pub(super) static STORE: Shape = Shape { path: "store", keys: &["path", "linger", "backup"], hints: &[] };
+pub(super) static STORE: Shape = Shape { path: "store", keys: &["path", "linger", "backup", "retention"], hints: &[] };
 
 pub(super) static BACKUP: Shape = Shape {
     path: "store.backup",
@@ -16,6 +16,19 @@ pub(super) static BACKUP: Shape = Shape {
         ("keep", "keep_days = 7 and keep_months = 12"),
         ("directory", "path = \"/mnt/backup/heyun\""),
         ("dir", "path = \"/mnt/backup/heyun\""),
+    ],
+};
+
+pub(super) static RETENTION: Shape = Shape {
+    path: "store.retention",
+    keys: &["metering", "other"],
+    hints: &[
+        ("daily", "nothing: daily and monthly volumes are always kept"),
+        ("monthly", "nothing: daily and monthly volumes are always kept"),
+        ("events", "nothing: incidents and events are always kept"),
+        ("incidents", "nothing: incidents and events are always kept"),
+        ("readings", "metering = \"3650d\" and other = \"730d\""),
+        ("days", "metering = \"3650d\" and other = \"730d\""),
     ],
 };
 
@@ -31,6 +44,16 @@ pub struct Store {
     pub linger: Ms,
     /// None: no copies are made.
     pub backup: Option<Backup>,
+    pub retention: Retention,
+}
+
+/// How long readings are kept; None: for ever. What passed on each day and in each month, incidents and events are always kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Of metering points.
+    pub metering: Option<Ms>,
+    /// Of sources that say nothing of water: temperatures, pressures, valves.
+    pub other: Option<Ms>,
 }
 
 /// A copy of the database every day.
@@ -47,7 +70,7 @@ pub struct Backup {
 }
 
 pub(super) fn store(root: &Table<'_>) -> Option<Store> {
-    let default = Store { path: PathBuf::from(PATH), linger: Ms::seconds(5), backup: None };
+    let default = Store { path: PathBuf::from(PATH), linger: Ms::seconds(5), backup: None, retention: Retention::default() };
     if root.get("store").is_none() {
         return Some(default);
     }
@@ -55,7 +78,16 @@ pub(super) fn store(root: &Table<'_>) -> Option<Store> {
     let path = t.get("path").map_or(Some(default.path), |f| f.parsed(path));
     let linger = t.get("linger").map_or(Some(default.linger), |f| f.parsed(|s| duration(s, Ms(100)..=Ms::seconds(60))));
     let backup = t.get("backup").map_or(Some(None), |_| backup(&t).map(Some));
-    Some(Store { path: path?, linger: linger?, backup: backup? })
+    let retention = t.get("retention").map_or(Some(Retention::default()), |_| retention(&t));
+    Some(Store { path: path?, linger: linger?, backup: backup?, retention: retention? })
+}
+
+fn retention(store: &Table<'_>) -> Option<Retention> {
+    let t = store.table("retention", &RETENTION)?;
+    // Charts by hour are made of the readings of a hundred days.
+    let kept = |key| t.get(key).map_or(Some(None), |f| f.parsed(|s| duration(s, Ms::days(100)..=Ms::days(36_500))).map(Some));
+    let (metering, other) = (kept("metering"), kept("other"));
+    Some(Retention { metering: metering?, other: other? })
 }
 
 fn backup(store: &Table<'_>) -> Option<Backup> {

@@ -47,11 +47,22 @@ pub struct StoreStatus {
     pub last_commit: Option<Ts>,
     /// How long the engine waited for it.
     pub last_took_ms: Option<u64>,
+    /// Readings that this process removed, as older than they are to be kept.
+    pub expired: u64,
 }
 
 impl StoreStatus {
     pub fn new(now: Ts) -> StoreStatus {
-        StoreStatus { failing: false, since: now, last_error: None, committed: 0, failed: 0, last_commit: None, last_took_ms: None }
+        StoreStatus {
+            failing: false,
+            since: now,
+            last_error: None,
+            committed: 0,
+            failed: 0,
+            last_commit: None,
+            last_took_ms: None,
+            expired: 0,
+        }
     }
 }
 
@@ -372,6 +383,7 @@ impl EngineThread {
                         s.committed += 1;
                         s.last_commit = Some(clock::now());
                         s.last_took_ms = u64::try_from(began.elapsed().as_millis()).ok();
+                        s.expired = self.writer.expired();
                         let mended = std::mem::take(&mut s.failing);
                         if mended {
                             s.since = clock::now();

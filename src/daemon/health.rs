@@ -5,10 +5,12 @@ use super::engine_thread::StoreStatus;
 use crate::domain::time::Ts;
 use crate::ingest::mqtt::{LinkState, Status};
 use crate::notify;
-use crate::web::{BackupHealth, Batches, Broker, BrokerState, ChannelError, ChannelHealth, Health, StoreHealth, StoreState};
+use crate::web::{BackupHealth, Batches, Broker, BrokerState, ChannelError, ChannelHealth, DiskHealth, Health, StoreHealth, StoreState};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tracing::{info, warn};
 
 /// The state of the clock changes without a word: it is looked at again this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -19,6 +21,8 @@ pub struct Parts {
     /// None: the config names no broker.
     pub broker: Option<watch::Receiver<Status>>,
     pub store: watch::Receiver<StoreStatus>,
+    /// The database file, whose disk may become full.
+    pub database: PathBuf,
     pub channels: watch::Receiver<Vec<notify::Status>>,
     /// None: no copies are to be made.
     pub backup: Option<watch::Receiver<BackupHealth>>,
@@ -27,6 +31,7 @@ pub struct Parts {
 /// Follows the parts until the engine is gone.
 pub fn watch(mut parts: Parts) -> watch::Receiver<Arc<Health>> {
     let (tx, rx) = watch::channel(Arc::new(view(&parts)));
+    let mut full = false;
     tokio::spawn(async move {
         loop {
             let broker = async {
@@ -57,7 +62,15 @@ pub fn watch(mut parts: Parts) -> watch::Receiver<Arc<Health>> {
                 () = backup => true,
                 () = tokio::time::sleep(LOOK_AGAIN) => true,
             };
-            tx.send_replace(Arc::new(view(&parts)));
+            let now = view(&parts);
+            if let Some(disk) = now.disk.filter(|d| d.nearly_full() != full) {
+                full = !full;
+                match full {
+                    true => warn!(free_bytes = disk.free, "the disk of the database is nearly full: once it is, no reading can be stored"),
+                    false => info!(free_bytes = disk.free, "the disk of the database has room again"),
+                }
+            }
+            tx.send_replace(Arc::new(now));
             if !lives {
                 return;
             }
@@ -79,11 +92,20 @@ fn view(parts: &Parts) -> Health {
             state: if store.failing { StoreState::Failing } else { StoreState::Ok },
             since: store.since,
             last_error: store.last_error,
+            expired: store.expired,
         },
+        disk: disk(&parts.database),
         channels: parts.channels.borrow().iter().map(channel_view).collect(),
         backup: parts.backup.as_ref().map(|b| b.borrow().clone()),
         batches: Batches { committed: store.committed, failed: store.failed, last_at: store.last_commit, last_took_ms: store.last_took_ms },
     }
+}
+
+/// Asks the kernel, which knows it without a look at the disk; None where it does not tell.
+fn disk(database: &Path) -> Option<DiskHealth> {
+    let disk = rustix::fs::statvfs(database).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Some(DiskHealth { free: bytes(disk.f_bavail), total: bytes(disk.f_blocks) })
 }
 
 fn channel_view(s: &notify::Status) -> ChannelHealth {

@@ -19,7 +19,7 @@ pub use clock::now;
 pub use error::Error;
 pub use settings::channels;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::engine::Effects;
 use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
 use crate::{notify, store, systemd, web};
@@ -68,6 +68,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
         info!("the config names no channel: incidents are shown, and nobody is told of them");
     }
     let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
+    let config::Retention { metering, other } = config.store.retention;
+    writer.keep(store::Retention { metering, other })?;
     // A fold may take seconds: a signal that comes meanwhile ends the process, for nothing has happened yet.
     let folding = tokio::task::spawn_blocking({
         let (topology, reader) = (topology.clone(), reader.clone());
@@ -132,7 +134,14 @@ async fn serve(config: &Config) -> Result<(), Error> {
     });
     let (copied_tx, copied) = copies.as_ref().map(backup::watch).unzip();
     let mut copied_tx = copied_tx;
-    let parts = health::Parts { started_at: clock::now(), broker: broker_status, store: store_status, channels, backup: copied };
+    let parts = health::Parts {
+        started_at: clock::now(),
+        broker: broker_status,
+        store: store_status,
+        database: config.store.path.clone(),
+        channels,
+        backup: copied,
+    };
     let mut health = health::watch(parts);
     let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone() };
     let mut web_task = tokio::spawn(web::serve(listener, handles, async move {

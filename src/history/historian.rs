@@ -57,7 +57,11 @@ pub fn settle(reader: &Reader, volumes: &Volumes, topology: &Topology) -> Result
     if told.is_empty() {
         return Ok(());
     }
-    if reader.calendar()?.iter().any(|day| Day::numbered(day.number, &topology.tz) != Some(*day)) {
+    // Days whose rows are gone stay as they were told.
+    let of_told = |source| told.iter().any(|t| t.series.source == source);
+    let gone = reader.expired()?.into_iter().filter(|(source, _)| of_told(*source)).map(|(_, e)| e.until).max();
+    let other = |day: &Day| Some(day.from) > gone && Day::numbered(day.number, &topology.tz) != Some(*day);
+    if reader.calendar()?.iter().any(other) {
         tracing::info!(series = told.len(), "another calendar: all days are told anew");
         return Ok(volumes.forget(None)?);
     }
@@ -67,6 +71,14 @@ pub fn settle(reader: &Reader, volumes: &Volumes, topology: &Topology) -> Result
     if !others.is_empty() {
         tracing::info!(series = others.len(), "other meters or limits: their days are told anew");
         volumes.forget(Some(others))?;
+        // What is left is told on as this meter's.
+        let left = reader.told()?.into_iter().filter_map(|t| {
+            let w = wanted.get(&t.series).filter(|w| w.made_with != t.made_with || w.point != t.point)?;
+            let series = ToldSeries { point: w.point.clone(), made_with: w.made_with.clone(), ..t };
+            Some(Told { series, days: vec![] })
+        });
+        let never = Watch { before: Ts(i64::MIN), until: Ts(i64::MIN) };
+        volumes.tell(left.collect(), never)?;
     }
     Ok(())
 }
@@ -213,15 +225,25 @@ impl<'a> Historian<'a> {
             return Ok(());
         }
         let mut told: HashMap<Series, ToldSeries> = reader.told()?.into_iter().map(|t| (t.series, t)).collect();
+        let gone: HashMap<SourceId, Ts> = reader.expired()?.into_iter().map(|(source, e)| (source, e.until)).collect();
         let Some(first) = reader.stats()?.first else { return Ok(()) };
         for (wanted, series) in series {
             let register = wanted.register;
             let known = told.remove(&series).and_then(|t| Some((Day::numbered(t.next, &topology.tz)?, t)));
-            let (next, told) = known.unwrap_or_else(|| {
+            let (mut next, mut told) = known.unwrap_or_else(|| {
                 let day = Day::of(first.max(topology.since), &topology.tz);
                 let (point, made_with) = (wanted.point, wanted.made_with);
                 (day, ToldSeries { series, point, made_with, begins: day.number, next: day.number, reach: day.from - Ms(1) })
             });
+            if told.begins == told.next
+                && let Some(until) = gone.get(&series.source)
+            {
+                // Of the day in which the rows that are there begin, a part is gone.
+                while next.from <= *until {
+                    next = next.next(&topology.tz);
+                }
+                (told.begins, told.next) = (next.number, next.number);
+            }
             let before = before(reader, register, next.from, topology.since)?;
             let mut days = Days::new(topology, wanted.ix, register, next, before, Span { from: Ts(i64::MIN), to: Ts(i64::MAX) });
             let silent = next.from >= state.front.at || all_that_came(reader, series.source, next.from, state.front.at, &mut days)?;

@@ -6,6 +6,7 @@ use super::keeper::{Ask, Keeper};
 use super::key;
 use super::outbox::{self, Mark};
 use super::query::{self, Head, integer, kind_text, quantity_text};
+use super::retention::{Retainer, Retention};
 use super::seal::{self, Behind, Sealer};
 use crate::domain::engine::SourceRecord;
 use crate::domain::reading::Row;
@@ -16,6 +17,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A row further than this from the middle of its batch is listed in `late` instead of widening the batch's range.
 const LATE_BEYOND: Ms = Ms::hours(12);
@@ -35,12 +38,21 @@ pub(super) struct Committer {
     order: Vec<u32>,
     volumes: Keeper,
     sealer: Sealer,
+    retainer: Retainer,
+    /// Rows that were removed since the file was opened.
+    expired: Arc<AtomicU64>,
 }
 
 impl Committer {
     pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
         let file = file_id(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
-        Ok(Committer { conn, path, file, head: None, order: Vec::new(), volumes: Keeper::default(), sealer: Sealer::default() })
+        let (volumes, sealer, retainer) = (Keeper::default(), Sealer::default(), Retainer::default());
+        Ok(Committer { conn, path, file, head: None, order: Vec::new(), volumes, sealer, retainer, expired: Arc::default() })
+    }
+
+    /// Counts rows that are removed because they are older than they are to be kept.
+    pub(super) fn expired(&self) -> Arc<AtomicU64> {
+        self.expired.clone()
     }
 
     #[cfg(test)]
@@ -140,16 +152,44 @@ impl Committer {
     /// What can wait, a bounded piece of it: called when a batch is durable and nobody waits for the answer any more.
     pub(super) fn tidy(&mut self) {
         match self.sealer.step(&mut self.conn) {
-            Ok(0) => {}
-            Ok(rows) => tracing::debug!(rows, "sealed"),
-            Err(e) => {
-                if !self.conn.is_autocommit() {
-                    // If this fails too, the next BEGIN says so.
-                    let _ = self.conn.execute_batch("ROLLBACK");
+            Ok(rows) => {
+                if rows > 0 {
+                    tracing::debug!(rows, "sealed");
                 }
+                self.expire();
+            }
+            Err(e) => {
+                self.roll_back();
                 self.sealer.forget();
                 // Nothing is lost: the rows stay where they were, and the next commit tries again.
                 tracing::warn!(error = %e, "rows could not be sealed");
+            }
+        }
+    }
+
+    /// How long readings are to be kept from now on.
+    pub(super) fn keep(&mut self, kept: Retention) {
+        self.retainer.keep(kept);
+    }
+
+    /// A step of what may go.
+    fn expire(&mut self) {
+        if self.sealer.ended() {
+            self.retainer.due();
+        }
+        match self.retainer.step(&mut self.conn) {
+            Ok(0) => {}
+            Ok(rows) => {
+                // Rows before what is gone are no longer late for anything.
+                self.volumes.forget();
+                self.expired.fetch_add(rows, Ordering::Relaxed);
+                tracing::debug!(rows, "removed as older than they are to be kept");
+            }
+            Err(e) => {
+                self.roll_back();
+                self.volumes.forget();
+                // They stay, and the next commit tries again.
+                tracing::warn!(error = %e, "old readings could not be removed");
             }
         }
     }

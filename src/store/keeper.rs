@@ -4,6 +4,7 @@
 //! going to read, and the store's thread notes which sources got rows before that. Of these it takes nothing.
 
 use super::error::CommitError;
+use super::retention;
 use super::volumes::{self, Series, Told};
 use super::writer::Job;
 use crate::domain::reading::{Row, SourceId};
@@ -115,12 +116,15 @@ struct Observer {
 #[derive(Default)]
 struct Reach {
     of: HashMap<SourceId, Ts>,
+    /// Up to here rows are gone: one that comes now moves no told day.
+    gone: HashMap<SourceId, Ts>,
     farthest: Option<Ts>,
 }
 
 impl Reach {
     fn read(conn: &Connection) -> rusqlite::Result<Reach> {
-        let mut out = Reach::default();
+        let gone = retention::all(conn)?.into_iter().map(|(source, e)| (source, e.until)).collect();
+        let mut out = Reach { gone, ..Reach::default() };
         for t in volumes::all(conn)? {
             out.raise(t.series.source, t.reach);
         }
@@ -135,7 +139,7 @@ impl Reach {
 }
 
 impl Keeper {
-    /// A transaction did not become durable, or perhaps it did.
+    /// A transaction did not become durable, or perhaps it did; or rows are gone.
     pub(super) fn forget(&mut self) {
         self.reach = None;
     }
@@ -150,7 +154,8 @@ impl Keeper {
         if let Some(farthest) = reach.farthest {
             let mut late: BTreeMap<SourceId, Ts> = BTreeMap::new();
             for row in rows.iter().filter(|r| r.ts <= farthest) {
-                if reach.of.get(&row.source).is_some_and(|reach| row.ts <= *reach) {
+                let alone = || reach.gone.get(&row.source).is_some_and(|until| row.ts <= *until);
+                if reach.of.get(&row.source).is_some_and(|reach| row.ts <= *reach) && !alone() {
                     late.entry(row.source).and_modify(|ts| *ts = row.ts.min(*ts)).or_insert(row.ts);
                 }
             }

@@ -82,7 +82,10 @@ pub struct Stats {
     pub file_bytes: u64,
     /// The log beside it: what is durable, but not yet copied into the file.
     pub wal_bytes: u64,
+    /// Readings that are there.
     pub rows: u64,
+    /// Readings that were older than they are to be kept, and are gone.
+    pub expired: u64,
     pub batches: u64,
     pub events: u64,
     pub first: Option<Ts>,

@@ -8,6 +8,7 @@ use super::key;
 use super::merge;
 use super::outbox::{self, Pending};
 use super::query::{self, Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
+use super::retention::{self, Expired};
 use super::size::{self, Growth, TableSize};
 use super::snapshot::Snapshot;
 use super::volumes::{self, DayVolume, MonthVolume, Series, ToldSeries};
@@ -74,6 +75,11 @@ impl Reader {
     /// Months with a told day, with [numbers](Month::number) in the span, of one series or of all, by month.
     pub fn monthly(&self, series: Option<Series>, months: Range<i32>) -> Result<Vec<(Series, Month, MonthVolume)>, ReadError> {
         self.ask(|c| volumes::monthly(c, series, months))
+    }
+
+    /// Sources of which rows were removed because they were older than they are to be kept.
+    pub fn expired(&self) -> Result<Vec<(SourceId, Expired)>, ReadError> {
+        self.ask(|c| Ok(retention::all(c)?))
     }
 
     /// Every told day's bounds, by which it was told.
@@ -177,13 +183,14 @@ impl Reader {
     }
 
     pub fn stats(&self) -> Result<Stats, ReadError> {
-        let (head, span) = self.ask(|c| Ok((query::head(c)?.unwrap_or(Head::EMPTY), query::span(c)?)))?;
+        let (head, span, expired) = self.ask(|c| Ok((query::head(c)?.unwrap_or(Head::EMPTY), query::span(c)?, retention::rows(c)?)))?;
         let mut wal = self.pool.path.as_os_str().to_owned();
         wal.push("-wal");
         Ok(Stats {
             file_bytes: bytes(&self.pool.path)?,
             wal_bytes: bytes(Path::new(&wal))?,
-            rows: head.total_rows,
+            rows: head.total_rows.saturating_sub(expired),
+            expired,
             batches: head.batch,
             events: head.last_event,
             first: span.map(|s| s.0),

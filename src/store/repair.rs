@@ -438,7 +438,7 @@ fn new_commits(tx: &Connection, folded: u64, newest: u64) -> rusqlite::Result<()
 }
 
 /// Every commit tells as many rows as there are of it (of those up to `folded`, what it told), the sums follow, and the last one is what is
-/// there in all.
+/// there in all, or expired.
 fn recount(tx: &Connection, folded: u64) -> rusqlite::Result<()> {
     tx.execute_batch("CREATE TEMP TABLE found (batch INTEGER PRIMARY KEY, n INTEGER)")?;
     tx.execute("INSERT INTO found SELECT batch, count(*) FROM readings GROUP BY batch", [])?;
@@ -447,7 +447,11 @@ fn recount(tx: &Connection, folded: u64) -> rusqlite::Result<()> {
         "UPDATE commits SET rows = coalesce((SELECT n FROM found f WHERE f.batch = commits.batch), 0) WHERE batch > ?1 OR total = 0",
         [integer(folded)],
     )?;
-    let there: i64 = tx.query_row("SELECT (SELECT count(*) FROM readings) + (SELECT coalesce(sum(n), 0) FROM chunks)", [], |r| r.get(0))?;
+    let there: i64 = tx.query_row(
+        "SELECT (SELECT count(*) FROM readings) + (SELECT coalesce(sum(n), 0) FROM chunks) + (SELECT coalesce(sum(rows), 0) FROM expired)",
+        [],
+        |r| r.get(0),
+    )?;
     let mut all = tx.prepare("SELECT batch, rows, total, last_event FROM commits ORDER BY batch")?;
     let commits: Vec<(i64, i64, i64, i64)> =
         all.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect::<rusqlite::Result<_>>()?;

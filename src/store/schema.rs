@@ -11,7 +11,7 @@ pub const APPLICATION_ID: i32 = 0x4845_5955;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
-const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES];
+const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED];
 
 const V1: &str = r"
 -- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
@@ -242,6 +242,16 @@ SELECT printf('%04d-%02d', (m.key >> 23) / 12, (m.key >> 23) % 12 + 1) AS month,
 FROM monthly m CROSS JOIN told t ON t.series = m.key & 8388607
 CROSS JOIN sources s ON s.source = t.series >> 3 CROSS JOIN columns n ON n.source = s.source AND n.ix = (t.series & 7)
 LEFT JOIN identities i ON i.kind = 'point' AND i.key = t.point;
+";
+
+const EXPIRED: &str = r"
+-- Rows that were older than they are to be kept, and are gone: how many of each source. Rows at or before until (ms) change no told day any
+-- more, for others that the day depends on are gone; days up to its own stay in daily also where they lie before told.begins.
+CREATE TABLE expired (source INTEGER PRIMARY KEY, until INTEGER NOT NULL, rows INTEGER NOT NULL) STRICT;
+
+CREATE VIEW v_expired AS
+SELECT s.topic AS topic, strftime('%Y-%m-%dT%H:%M:%fZ', e.until / 1000.0, 'unixepoch') AS until, e.rows AS rows, e.source AS source
+FROM expired e CROSS JOIN sources s ON s.source = e.source;
 ";
 
 /// Where a file stands.

@@ -94,6 +94,13 @@ pub(super) fn span(conn: &Connection) -> rusqlite::Result<Option<(Ts, Ts)>> {
     Ok(out)
 }
 
+/// The first source from `from` on that has chunks.
+pub(super) fn source_from(conn: &Connection, from: SourceId) -> rusqlite::Result<Option<SourceId>> {
+    conn.prepare_cached("SELECT key FROM chunks WHERE key >= ?1 ORDER BY key LIMIT 1")?
+        .query_row([key::chunk(from, Ts(i64::MIN))], |r| r.get(0).map(|k| key::split_chunk(k).0))
+        .optional()
+}
+
 /// Reads a chunk; of its columns those in `wanted`.
 pub(super) fn read(conn: &Connection, place: Place, wanted: u8) -> Result<Chunk, ReadError> {
     conn.prepare_cached("SELECT format, body FROM chunks WHERE key = ?1")?

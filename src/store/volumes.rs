@@ -4,6 +4,7 @@
 //! as long as it is true. A row that comes late makes the days around it untrue; they are taken back in that row's own transaction.
 
 use super::error::ReadError;
+use super::retention;
 use crate::domain::reading::SourceId;
 use crate::domain::time::{Day, Month, Ms, Ts};
 use crate::domain::units::Millilitres;
@@ -174,17 +175,18 @@ fn add_up(tx: &Connection, series: i64, month: Month) -> rusqlite::Result<()> {
 ///
 /// A day follows from a few readings before it, its own, and those after it until one shows what passed over its end. Of a complete day that
 /// one came within three hours; so behind a complete day the row changes nothing if it is a day later. Before an incomplete day one must
-/// look further back. The row's day is counted by UTC here, which may be one off.
+/// look further back. The row's day is counted by UTC here, which may be one off. Days that rows are gone of stay as they are: see [`free`].
 pub(super) fn take_back(tx: &Connection, source: SourceId, ts: Ts) -> rusqlite::Result<Option<Ts>> {
     let day = i32::try_from(ts.0.div_euclid(DAY_MS)).unwrap_or(if ts.0 < 0 { i32::MIN / 2 } else { i32::MAX / 2 });
-    let mut left = None;
+    let (mut left, free) = (None, free(tx, source)?.unwrap_or(i32::MIN));
     for mut t in of_source(tx, source)? {
         if ts <= t.reach {
             let number = t.series.number();
             let mut from = (day - 2).min(t.next);
-            while let Some(true) = incomplete(tx, number, from - 1)? {
+            while from > free && incomplete(tx, number, from - 1)? == Some(true) {
                 from -= 1;
             }
+            from = from.max(free).min(t.next);
             for block in blocks(from.max(t.begins)..t.next) {
                 tx.prepare_cached("DELETE FROM daily WHERE key >= ?1 AND key <= ?2")?
                     .execute((day_key(block.start, number), day_key(block.end - 1, number)))?;
@@ -209,11 +211,19 @@ fn incomplete(tx: &Connection, series: i64, day: i32) -> rusqlite::Result<Option
     tx.prepare_cached("SELECT known_ms IS NOT NULL FROM daily WHERE key = ?1")?.query_row([day_key(day, series)], |r| r.get(0)).optional()
 }
 
-/// Removes everything that was told of some series, or of all: it is true no more.
+/// The first day of a source that can still be told by its rows; None where all of them are there. Days before it stay as they are.
+fn free(conn: &Connection, source: SourceId) -> rusqlite::Result<Option<i32>> {
+    let Some(gone) = retention::one(conn, source)? else { return Ok(None) };
+    let day: Option<i32> =
+        conn.prepare_cached("SELECT max(day) + 1 FROM calendar WHERE starts <= ?1")?.query_row([gone.until.0], |r| r.get(0))?;
+    // By UTC, where nothing tells: no day of any clock that holds the instant is later.
+    Ok(Some(day.unwrap_or_else(|| i32::try_from(gone.until.0.div_euclid(DAY_MS) + 2).unwrap_or(i32::MAX / 2))))
+}
+
+/// Removes what was told of some series, or of all (then by another calendar): it is true no more. But days that rows are gone of stay,
+/// before `begins`; the series is told anew behind them.
 pub(super) fn forget(tx: &Connection, which: Option<&[Series]>) -> rusqlite::Result<()> {
-    let Some(which) = which else {
-        return tx.execute_batch("DELETE FROM daily; DELETE FROM monthly; DELETE FROM told; DELETE FROM calendar;");
-    };
+    let Some(which) = which else { return forget_all(tx) };
     for series in which {
         let number = series.number();
         let known: Option<(i32, i32)> = tx
@@ -221,6 +231,9 @@ pub(super) fn forget(tx: &Connection, which: Option<&[Series]>) -> rusqlite::Res
             .query_row([number], |r| Ok((r.get(0)?, r.get(1)?)))
             .optional()?;
         let Some((begins, next)) = known else { continue };
+        let gone = retention::one(tx, series.source)?;
+        let free = free(tx, series.source)?;
+        let begins = begins.max(free.unwrap_or(i32::MIN));
         for block in blocks(begins..next) {
             tx.prepare_cached("DELETE FROM daily WHERE key >= ?1 AND key <= ?2")?
                 .execute((day_key(block.start, number), day_key(block.end - 1, number)))?;
@@ -230,31 +243,59 @@ pub(super) fn forget(tx: &Connection, which: Option<&[Series]>) -> rusqlite::Res
             add_up(tx, number, month)?;
             month = month.next();
         }
-        tx.prepare_cached("DELETE FROM told WHERE series = ?1")?.execute([number])?;
+        match (free, gone) {
+            (Some(free), Some(gone)) => tx
+                .prepare_cached("UPDATE told SET begins = ?2, next = ?2, reach = ?3 WHERE series = ?1")?
+                .execute((number, free, gone.until.0))?,
+            _ => tx.prepare_cached("DELETE FROM told WHERE series = ?1")?.execute([number])?,
+        };
     }
     Ok(())
 }
 
+/// A day has the same bounds for all series: where some must stay as they are, they all do.
+fn forget_all(tx: &Connection) -> rusqlite::Result<()> {
+    let series: Vec<Series> = all(tx)?.into_iter().map(|t| t.series).collect();
+    let until: Option<i64> =
+        tx.query_row("SELECT max(until) FROM expired WHERE source IN (SELECT series >> 3 FROM told)", [], |r| r.get(0))?;
+    let Some(until) = until else {
+        return tx.execute_batch("DELETE FROM daily; DELETE FROM monthly; DELETE FROM told; DELETE FROM calendar;");
+    };
+    for source in series.iter().map(|s| s.source).collect::<BTreeSet<_>>() {
+        retention::raise(tx, source, Ts(until), 0)?;
+    }
+    forget(tx, Some(&series))?;
+    tx.execute("DELETE FROM calendar WHERE starts > ?1", [until]).map(|_| ())
+}
+
 /// After damage: no day is told behind the first that is gone, so that those are told anew, and every month is the sum of its days.
 pub(super) fn made_whole(tx: &Connection) -> rusqlite::Result<()> {
-    let told = all(tx)?;
-    for t in &told {
+    let mut kept: BTreeMap<i64, Range<i32>> = BTreeMap::new();
+    for t in all(tx)? {
         let number = t.series.number();
         let mut there = tx.prepare_cached("SELECT 1 FROM daily WHERE key = ?1 AND EXISTS (SELECT 1 FROM calendar WHERE day = ?2)")?;
-        let mut next = t.begins;
+        // Days that rows are gone of cannot be told anew: those that are there stay.
+        let free = free(tx, t.series.source)?;
+        let begins = free.map_or(t.begins, |free| t.begins.max(free.min(t.next)));
+        let mut next = begins;
         while next < t.next && there.exists((day_key(next, number), next))? {
             next += 1;
         }
         // How far they depended on rows stays: a late one may take back more than it must, never less.
-        write_series(tx, &ToldSeries { next, ..t.clone() })?;
+        write_series(tx, &ToldSeries { begins, next, ..t.clone() })?;
+        kept.insert(number, free.map_or(begins, |_| i32::MIN)..next);
     }
-    let kept: BTreeMap<i64, Range<i32>> = all(tx)?.into_iter().map(|t| (t.series.number(), t.begins..t.next)).collect();
     let keys: Vec<i64> = tx.prepare("SELECT key FROM daily")?.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
     tx.execute("DELETE FROM monthly", [])?;
     let mut months = BTreeSet::new();
     for key in keys {
         let (day, series) = split_day(key);
-        if kept.get(&series.number()).is_some_and(|days| days.contains(&day)) {
+        let keep = match kept.get(&series.number()) {
+            Some(days) => days.contains(&day),
+            // Who tells the series anew finds them.
+            None => free(tx, series.source)?.is_some_and(|free| day < free),
+        };
+        if keep {
             months.insert((series, Month::of_day(day)));
         } else {
             tx.prepare_cached("DELETE FROM daily WHERE key = ?1")?.execute([key])?;
@@ -287,7 +328,7 @@ pub(super) fn one(conn: &Connection, series: Series) -> rusqlite::Result<Option<
     conn.prepare_cached(&format!("{TOLD} WHERE series = ?1"))?.query_row([series.number()], told_of).optional()
 }
 
-fn of_source(conn: &Connection, source: SourceId) -> rusqlite::Result<Vec<ToldSeries>> {
+pub(super) fn of_source(conn: &Connection, source: SourceId) -> rusqlite::Result<Vec<ToldSeries>> {
     let first = Series { source, column: 0 }.number();
     conn.prepare_cached(&format!("{TOLD} WHERE series BETWEEN ?1 AND ?2"))?
         .query_map((first, first | ((1 << COLUMN_BITS) - 1)), told_of)?

@@ -6,9 +6,11 @@ use super::error::{CommitError, OpenError};
 use super::keeper::{Ask, Volumes};
 use super::lock::Lock;
 use super::outbox::{Mark, Outbox};
+use super::retention::Retention;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
@@ -20,6 +22,7 @@ pub const QUEUE: usize = 4;
 #[derive(Debug)]
 pub struct Writer {
     jobs: SyncSender<Job>,
+    expired: Arc<AtomicU64>,
     /// None once it has ended.
     thread: Option<JoinHandle<Result<(), rusqlite::Error>>>,
 }
@@ -28,6 +31,7 @@ pub(super) enum Job {
     Commit(Arc<Batch>, SyncSender<Result<Committed, CommitError>>),
     Ping(SyncSender<()>),
     Volumes(Ask),
+    Keep(Retention),
     Mark(Mark, Box<dyn FnOnce(Result<(), CommitError>) + Send>),
     /// The last one: whoever still holds an [`Outbox`] keeps nothing open.
     Close,
@@ -36,6 +40,7 @@ pub(super) enum Job {
 impl Writer {
     pub(super) fn start(conn: Connection, path: PathBuf, lock: Lock) -> Result<Writer, OpenError> {
         let committer = Committer::new(conn, path)?;
+        let expired = committer.expired();
         let (jobs, queue) = sync_channel(QUEUE);
         let thread = Builder::new()
             .name("store".into())
@@ -46,7 +51,7 @@ impl Writer {
                 closed
             })
             .map_err(OpenError::Thread)?;
-        Ok(Writer { jobs, thread: Some(thread) })
+        Ok(Writer { jobs, expired, thread: Some(thread) })
     }
 
     /// Stores the batch and returns when it would survive a power cut. Blocks the caller.
@@ -71,6 +76,16 @@ impl Writer {
     /// The way to tell days. Without it none is told, and those that rows come late for are taken back all the same.
     pub fn volumes(&self) -> Result<Volumes, CommitError> {
         Volumes::attach(self.jobs.clone()).ok_or(CommitError::Gone)
+    }
+
+    /// How long readings are kept from now on; without this, for ever. What is older goes by and by, behind later commits.
+    pub fn keep(&self, kept: Retention) -> Result<(), CommitError> {
+        self.jobs.send(Job::Keep(kept)).map_err(|_| CommitError::Gone)
+    }
+
+    /// Readings that were removed since then, as older than they are to be kept.
+    pub fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
     }
 
     /// Moves the log into the database and closes it. An error here loses nothing: the log stays and is read at the next opening.
@@ -118,6 +133,7 @@ fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite:
                 let _ = reply.send(());
             }
             Job::Volumes(ask) => committer.volumes(ask),
+            Job::Keep(kept) => committer.keep(kept),
             Job::Mark(mark, told) => told(committer.mark(&mark)),
             Job::Close => break,
         }

@@ -25,11 +25,28 @@ pub struct Health {
     pub clock_sure: bool,
     pub broker: Broker,
     pub store: StoreHealth,
+    /// None: the kernel does not tell.
+    pub disk: Option<DiskHealth>,
     pub batches: Batches,
     /// In the order of the config.
     pub channels: Vec<ChannelHealth>,
     /// None: the config asks for no copies.
     pub backup: Option<BackupHealth>,
+}
+
+/// The disk that the database is on, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskHealth {
+    /// That the daemon may still fill.
+    pub free: u64,
+    pub total: u64,
+}
+
+impl DiskHealth {
+    /// Less than 64 MB are left, or less than a fiftieth.
+    pub fn nearly_full(self) -> bool {
+        self.free < (64 << 20).max(self.total / 50)
+    }
 }
 
 /// The daily copies of the database.
@@ -98,6 +115,8 @@ pub struct StoreHealth {
     pub state: StoreState,
     pub since: Ts,
     pub last_error: Option<String>,
+    /// Readings that this process removed, as older than they are to be kept.
+    pub expired: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -132,7 +151,9 @@ pub struct HealthReport {
     /// False: the system clock is not synchronised, readings are stored as unsure.
     clock_sure: bool,
     broker: Peer<BrokerState>,
-    store: Peer<StoreState>,
+    store: StoreReport,
+    /// Null where the kernel does not tell. One that is nearly full makes the gateway no less healthy yet, but somebody should see to it.
+    disk: Option<DiskReport>,
     batches_committed: u64,
     batches_failed: u64,
     last_commit_at: Option<Stamp>,
@@ -167,6 +188,25 @@ pub struct BackupReport {
     next_at: Option<Stamp>,
     /// True: the copies are on the disk of the database, and die with it.
     same_disk: bool,
+}
+
+/// The database. `last_error` is the newest error, also of a time that is over.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StoreReport {
+    state: StoreState,
+    since: Stamp,
+    last_error: Option<String>,
+    /// Readings that were removed since the start, as older than `[store.retention]` has them kept.
+    expired: u64,
+}
+
+/// The disk that the database is on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DiskReport {
+    /// `ok`, or `nearly_full`: less than 64 MB are free, or less than a fiftieth.
+    state: &'static str,
+    free_bytes: u64,
+    total_bytes: u64,
 }
 
 /// Somebody that the gateway depends on. `last_error` is the newest error, also of a time that is over.
@@ -206,7 +246,17 @@ fn report(h: &Health, gateway: &str, tz: &TimeZone, reasons: Vec<Reason>) -> Hea
         ready: h.ready,
         clock_sure: h.clock_sure,
         broker: Peer { state: h.broker.state, since: Stamp::new(h.broker.since, tz), last_error: h.broker.last_error.clone() },
-        store: Peer { state: h.store.state, since: Stamp::new(h.store.since, tz), last_error: h.store.last_error.clone() },
+        store: StoreReport {
+            state: h.store.state,
+            since: Stamp::new(h.store.since, tz),
+            last_error: h.store.last_error.clone(),
+            expired: h.store.expired,
+        },
+        disk: h.disk.map(|d| DiskReport {
+            state: if d.nearly_full() { "nearly_full" } else { "ok" },
+            free_bytes: d.free,
+            total_bytes: d.total,
+        }),
         batches_committed: h.batches.committed,
         batches_failed: h.batches.failed,
         last_commit_at: Stamp::maybe(h.batches.last_at, tz),
@@ -234,4 +284,16 @@ pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_nearly_full_below_64_mb_or_a_fiftieth() {
+        let nearly_full = |free_mb: u64, total_mb: u64| DiskHealth { free: free_mb << 20, total: total_mb << 20 }.nearly_full();
+        assert!(nearly_full(63, 1_000) && !nearly_full(64, 1_000));
+        assert!(nearly_full(599, 30_000) && !nearly_full(600, 30_000));
+    }
 }

@@ -38,7 +38,7 @@ mod totals;
 
 pub use app::{openapi, router};
 pub use handles::{CommandRequest, Handles};
-pub use health::{BackupHealth, Batches, Broker, BrokerState, ChannelError, ChannelHealth, Health, StoreHealth, StoreState};
+pub use health::{BackupHealth, Batches, Broker, BrokerState, ChannelError, ChannelHealth, DiskHealth, Health, StoreHealth, StoreState};
 pub use metrics::reference as metrics_reference;
 pub use server::{Settings, serve};
 

@@ -45,6 +45,9 @@ fn a_missed_copy_is_made_after_the_start_and_brings_everything_back() {
     assert!(health["backup"]["last_error"].as_str().unwrap().contains("copies: no such directory; is the disk mounted?"), "{health}");
     assert!(health["backup"]["next_at"].is_string() && health["backup"]["failing_since"].is_string(), "{health}");
     assert!(request(d.http, "GET", "/metrics", None).1.contains("heyun_backup_failing 1\n"));
+    let (free, total) = (health["disk"]["free_bytes"].as_u64().unwrap(), health["disk"]["total_bytes"].as_u64().unwrap());
+    let state = if free < (64 << 20).max(total / 50) { "nearly_full" } else { "ok" };
+    assert!(free <= total && health["disk"]["state"] == state && health["store"]["expired"] == 0, "{health}");
     assert!(!copies.exists(), "an unmounted disk is not made up");
     broker.publish(&["-q", "1", "-t", "meters/b15/state", "-m", r#"{"ts":"2026-11-23T00:00:00+08:00","total_l":4711}"#]);
     d.until("it is stored", |d| d.get("/api/v1/sources")["totals"]["stored"] == 1);

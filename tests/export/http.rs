@@ -28,9 +28,10 @@ impl Served {
             ready: true,
             clock_sure: true,
             broker: Broker { state: BrokerState::Connected, since: Ts(0), last_error: None },
-            store: StoreHealth { state: StoreState::Ok, since: Ts(0), last_error: None },
+            store: StoreHealth { state: StoreState::Ok, since: Ts(0), last_error: None, expired: 0 },
             batches: Batches { committed: 1, failed: 0, last_at: None, last_took_ms: None },
             channels: vec![],
+            disk: None,
             backup: None,
         };
         let handles = Handles {

@@ -7,8 +7,13 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 /// What made each version of the schema out of the one before it.
-pub const VERSIONS: [&str; 3] =
-    [include_str!("../data/store/version-1.sql"), include_str!("../data/store/version-2.sql"), include_str!("../data/store/version-3.sql")];
+pub const VERSIONS: [&str; 5] = [
+    include_str!("../data/store/version-1.sql"),
+    include_str!("../data/store/version-2.sql"),
+    include_str!("../data/store/version-3.sql"),
+    include_str!("../data/store/version-4.sql"),
+    include_str!("../data/store/version-5.sql"),
+];
 
 /// A file of that version with some batches in it. They have neither late rows, events nor checkpoints.
 pub fn file(version: usize, batches: &[Arc<Batch>]) -> Vec<u8> {
@@ -36,7 +41,8 @@ pub fn file(version: usize, batches: &[Arc<Batch>]) -> Vec<u8> {
         for (pos, r) in (0i64..).zip(&b.rows) {
             let key = r.ts.0 << 20 | i64::from(r.source.0);
             let values = (key, b.id as i64, pos, r.flags.0, r.values.get(0), r.values.get(1));
-            conn.execute("INSERT INTO readings (key, batch, pos, flags, v0, v1) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", values).unwrap();
+            let table = if version < 4 { "readings" } else { "hot_0" };
+            conn.execute(&format!("INSERT INTO {table} (key, batch, pos, flags, v0, v1) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"), values).unwrap();
         }
         total += b.rows.len() as i64;
         let (first, last) = (b.rows.iter().map(|r| r.ts.0).min(), b.rows.iter().map(|r| r.ts.0).max());

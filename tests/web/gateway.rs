@@ -229,9 +229,10 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
         ready: true,
         clock_sure: true,
         broker: Broker { state: BrokerState::Connected, since: now, last_error: None },
-        store: StoreHealth { state: StoreState::Ok, since: now, last_error: None },
+        store: StoreHealth { state: StoreState::Ok, since: now, last_error: None, expired: 0 },
         batches: Batches { committed: 1, failed: 0, last_at: Some(now), last_took_ms: Some(7) },
         channels: vec![],
+        disk: None,
         backup: None,
     }));
     let (commands, mut orders) = mpsc::channel::<CommandRequest>(4);

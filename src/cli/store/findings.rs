@@ -60,6 +60,7 @@ fn table(name: &str) -> Text {
         "chunk_columns" => "store_check.table.chunk_columns",
         "changes" => "store_check.table.changes",
         "daily" => "store_check.table.daily",
+        "expired" => "store_check.table.expired",
         "monthly" => "store_check.table.monthly",
         "hot_0" | "hot_1" | "hot_2" | "hot_3" => "store_check.table.hot",
         _ => return Text::same(name),

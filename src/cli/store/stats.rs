@@ -18,10 +18,13 @@ pub fn run(args: &StoreStats) -> Result<(), Error> {
 }
 
 fn table(path: &Path, stats: &Stats, tables: &[TableSize], growth: Option<Growth>) -> Result<(), Error> {
-    let Stats { file_bytes, wal_bytes, rows, batches, events, first, last } = stats;
+    let Stats { file_bytes, wal_bytes, rows, batches, events, expired, first, last } = stats;
     answer(&format!("file      {}", path.display()));
     answer(&format!("bytes     {file_bytes} and {wal_bytes} in the log beside it"));
     answer(&format!("readings  {rows} in {batches} batches"));
+    if *expired > 0 {
+        answer(&format!("expired   {expired} readings, older than they are to be kept"));
+    }
     answer(&format!("events    {events}"));
     if let (Some(first), Some(last)) = (first, last) {
         answer(&format!("span      {first} to {last}"));
@@ -44,6 +47,7 @@ fn json(path: &Path, stats: &Stats, tables: &[TableSize], growth: Option<Growth>
         file_bytes: u64,
         log_bytes: u64,
         readings: u64,
+        expired: u64,
         batches: u64,
         events: u64,
         first: Option<String>,
@@ -68,6 +72,7 @@ fn json(path: &Path, stats: &Stats, tables: &[TableSize], growth: Option<Growth>
         file_bytes: stats.file_bytes,
         log_bytes: stats.wal_bytes,
         readings: stats.rows,
+        expired: stats.expired,
         batches: stats.batches,
         events: stats.events,
         first: stats.first.map(|t| t.to_string()),

@@ -2,6 +2,7 @@
 
 use super::chunks::{Sealed, topic};
 use super::{CheckError, CheckStep, Finding, Lost, Report, Silence, Whole};
+use crate::domain::reading::SourceId;
 use crate::domain::time::{Ms, Ts};
 use crate::store::query::count;
 use crate::store::salvage::{self, Gap, Key, Table, is_damage};
@@ -30,6 +31,10 @@ pub(super) struct Pass<'a> {
     pub conn: &'a Connection,
     tables: Vec<Table>,
     pub report: &'a mut Report,
+    /// Readings that are gone because they were older than they are to be kept.
+    expired: u64,
+    /// Sources of which some are.
+    pub shortened: BTreeSet<SourceId>,
     tell: &'a mut dyn FnMut(CheckStep<'_>),
 }
 
@@ -43,8 +48,9 @@ pub(in crate::store) fn contents(conn: &Connection, report: &mut Report, tell: &
         }
         Err(e) => return Err(e.into()),
     };
-    let mut pass = Pass { conn, tables, report, tell };
+    let mut pass = Pass { conn, tables, report, expired: 0, shortened: BTreeSet::new(), tell };
     let topics = pass.topics()?;
+    pass.expired()?;
     let checkpoints = pass.checkpoints()?;
     let sealed = pass.chunks(&topics)?;
     let folded = checkpoints.iter().copied().max().unwrap_or(0).max(sealed.batch);
@@ -111,6 +117,17 @@ impl Pass<'_> {
             Ok(())
         })?;
         Ok(topics)
+    }
+
+    fn expired(&mut self) -> Result<(), CheckError> {
+        let (mut rows, mut shortened) = (0, BTreeSet::new());
+        self.rows("expired", &mut |r| {
+            shortened.insert(SourceId(r.get(0)?));
+            rows += count(r.get(2)?);
+            Ok(())
+        })?;
+        (self.expired, self.shortened) = (rows, shortened);
+        Ok(())
     }
 
     /// Up to `folded` commits may be gone by intention, for nobody asks for them any more.
@@ -213,7 +230,7 @@ impl Pass<'_> {
         // Rows of older ones may be sealed, where nothing tells of their batch.
         let mut missing: Vec<&Commit> = commits.iter().filter(|c| c.found < c.rows && c.batch > folded).collect();
         let told = self.total();
-        let found = rows + sealed.rows + sealed.lost;
+        let found = rows + sealed.rows + sealed.lost + self.expired;
         let unseen = told.and_then(|told| told.checked_sub(found));
         for gap in &gaps {
             let by_commits = self.lost_readings(*gap, topics, &mut missing);
@@ -234,7 +251,9 @@ impl Pass<'_> {
             }
         }
         let explained = findings.iter().any(|f| matches!(f, Finding::Lost(_) | Finding::RowsMissing { .. }));
-        if let Some(told) = told.filter(|told| *told != found && !explained && !self.lost_some("commits") && !self.lost_some("chunks")) {
+        if let Some(told) =
+            told.filter(|told| *told != found && !explained && !["commits", "chunks", "expired"].iter().any(|t| self.lost_some(t)))
+        {
             findings.push(Finding::Total { told, found });
         }
         let astray = commits.iter().filter(|c| c.strays > c.late && c.batch > folded);

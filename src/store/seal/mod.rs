@@ -52,6 +52,8 @@ pub(super) struct Sealer {
     known: Option<Known>,
     /// The newest time that readings went on to, by a clock that is not ahead of ours; None before the first commit.
     newest: Option<Ts>,
+    /// An era was sealed, and nobody asked yet.
+    ended: bool,
     /// Rows of the newest commit.
     rows: u64,
     /// From when on the present era has rows, but for the few oldest; None where that is not known yet.
@@ -164,6 +166,11 @@ impl Sealer {
         Ok((known.present.table(), known.settled_to))
     }
 
+    /// True once for each time that an era was sealed.
+    pub(super) fn ended(&mut self) -> bool {
+        std::mem::take(&mut self.ended)
+    }
+
     /// One step, where there is something to do. Returns the rows that were sealed.
     pub(super) fn step(&mut self, conn: &mut Connection) -> Result<u64, ReadError> {
         let Some(newest) = self.newest else { return Ok(0) };
@@ -189,7 +196,7 @@ impl Sealer {
         Ok(sealed)
     }
 
-    fn seal(&self, conn: &mut Connection, known: &mut Known, era: Era, cutoff: i64) -> Result<u64, ReadError> {
+    fn seal(&mut self, conn: &mut Connection, known: &mut Known, era: Era, cutoff: i64) -> Result<u64, ReadError> {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let taken = take(&tx, era, cutoff, self.rules.step_rows)?;
         for (source, (columns, batch)) in &taken.of {
@@ -212,6 +219,7 @@ impl Sealer {
         if !taken.more && self.rows < self.rules.bulk {
             give_back(conn, era.rows)?;
         }
+        self.ended |= !taken.more;
         if taken.more {
             if let Some(first) = known.over.first_mut() {
                 first.mark = taken.end;

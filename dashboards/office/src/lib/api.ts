@@ -203,6 +203,7 @@ export interface Health {
   clock_sure: boolean;
   broker: Peer<'connecting' | 'connected' | 'away'>;
   store: Peer<'ok' | 'failing'>;
+  disk: { state: 'ok' | 'nearly_full'; free_bytes: number; total_bytes: number } | null;
   batches_committed: number;
   batches_failed: number;
   last_commit_at: Stamp | null;
