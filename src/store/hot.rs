@@ -1,8 +1,8 @@
 //! Rows of one source among those that are not sealed, which lie by time, all sources together.
 //!
 //! Where sources speak at the same instants (a bus that is polled every quarter of an hour), the source is looked for at each instant: two
-//! steps down the tree, whoever else spoke then. Where it is not found at [`STRANGERS`] instants in a row, each has its own instants,
-//! and passing over all rows is quicker.
+//! steps down the tree, whoever else spoke then. Where [`STRANGERS`] steps in a row do not find it, each has its own instants or it is
+//! silent, and passing over all rows is quicker.
 
 use super::key;
 use super::query::{ROW, row_of};
@@ -11,8 +11,8 @@ use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::Ts;
 use rusqlite::Connection;
 
-/// Instants without the source after which they are no longer looked at one by one.
-const STRANGERS: u32 = 16;
+/// Steps that do not find the source, after which instants are no longer looked at one by one.
+const STRANGERS: u32 = 32;
 
 /// Appends the rows of a source with `from <= ts < to`, by time, at most `limit` of each table.
 pub(super) fn rows(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize, out: &mut Vec<Row>) -> rusqlite::Result<()> {
@@ -46,17 +46,13 @@ fn of_table(
         let Some(r) = found.next()? else { return Ok(()) };
         let (ts, who) = key::split(r.get(0)?);
         let sought = key::floor(ts) | i64::from(source.0);
-        at = if who < source {
-            sought
+        if who == source {
+            out.push(row_of(r)?);
+            strangers = 0;
         } else {
-            if who == source {
-                out.push(row_of(r)?);
-                strangers = 0;
-            } else {
-                strangers += 1;
-            }
-            key::floor(Ts(ts.0.saturating_add(1)))
-        };
+            strangers += 1;
+        }
+        at = if who < source { sought } else { key::floor(Ts(ts.0.saturating_add(1))) };
     }
     let rest = i64::try_from(full - out.len()).unwrap_or(i64::MAX);
     let mut all = conn.prepare_cached(&format!(
@@ -66,4 +62,37 @@ fn of_table(
         out.push(row?);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some instants that all share, then a silence of the first, the middle and the last source among instants of the others, then instants of one's own.
+    #[test]
+    fn whoever_else_speaks_a_source_has_its_own_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("h.db");
+        let mut conn = Connection::open(&path).unwrap();
+        super::super::schema::prepare(&mut conn, &path).unwrap();
+        let shared = (0..20).flat_map(|t| (1..=5).map(move |s| (t, s)));
+        let silent = (20..120).flat_map(|t| [(t, 2), (t, 4)]);
+        let own = (120..400).map(|t| (t, 1 + u32::try_from(t % 5).unwrap()));
+        let rows: Vec<(i64, u32)> = shared.chain(silent).chain(own).collect();
+        for (i, (ts, source)) in rows.iter().enumerate() {
+            // Two tables, as rows that come late have it.
+            let table = if i % 7 == 0 { "hot_1" } else { "hot_0" };
+            let key = key::key(Ts(*ts), SourceId(*source)).unwrap();
+            conn.execute(&format!("INSERT INTO {table} (key, batch, pos, flags) VALUES (?1, 1, 0, 0)"), [key]).unwrap();
+        }
+        for source in 1..=6 {
+            for (from, to) in [(0, 400), (15, 130), (30, 60), (119, 121), (400, 500)] {
+                let mut found = vec![];
+                super::rows(&conn, SourceId(source), Ts(from), Ts(to), usize::MAX, &mut found).unwrap();
+                let found: Vec<i64> = found.iter().map(|r| r.ts.0).collect();
+                let there: Vec<i64> = rows.iter().filter(|(t, s)| *s == source && (from..to).contains(t)).map(|r| r.0).collect();
+                assert_eq!(found, there, "source {source} in {from}..{to}");
+            }
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub struct Expired {
 /// A day that is told may be told anew when a row comes late; so long before the first that is not, nothing goes.
 const MARGIN: Ms = Ms::days(30);
 
-/// Chunks that one transaction removes: some 150 kB.
+/// Chunks that one transaction removes at most, so that no commit waits long.
 const CHUNKS: usize = 64;
 
 /// Removes, on the store's thread.
