@@ -205,7 +205,12 @@ impl Publisher {
     /// Takes back what was on the way.
     fn lost(&self, line: &mut Line, text: String, tell: &dyn Fn(News)) {
         line.eventloop.clean();
-        line.eventloop.state.events.clear();
+        // What was read before the connection broke holds: the client waits for these acknowledgements no more.
+        let acknowledged = line.eventloop.state.events.drain(..).filter(|e| matches!(e, Event::Incoming(Packet::PubAck(_)))).count();
+        if acknowledged > 0 {
+            self.count(|c| c.acknowledged += u64::try_from(acknowledged).unwrap_or_default());
+            self.moved.notify_one();
+        }
         let collided = line.eventloop.state.collision.take();
         let unanswered = line.eventloop.pending.drain(..).filter_map(|r| if let Request::Publish(p) = r { Some(p) } else { None });
         let mut again: Vec<Publish> = unanswered.chain(collided).collect();
@@ -219,5 +224,46 @@ impl Publisher {
         if self.connected.replace(false) || self.counts().acknowledged == 0 {
             tell(News::Away(text));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Ts;
+    use crate::sim::community::Sort;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn an_acknowledgement_counts_though_the_connection_breaks_behind_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let broker = Broker {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port(),
+            client_id: "c".into(),
+            credentials: None,
+            ca: None,
+        };
+        let (publisher, line) = Publisher::new(&broker);
+        publisher.send(Message { due: Ts(0), topic: "t".into(), payload: "1".into(), sort: Sort::Reading }).await;
+        let falls = async {
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 64];
+            assert!(peer.read(&mut bytes).await.unwrap() > 0, "CONNECT");
+            peer.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+            assert!(peer.read(&mut bytes).await.unwrap() > 0, "PUBLISH");
+            // PUBACK of the first message, and what is no packet.
+            peer.write_all(&[0x40, 2, 0, 1, 0xf0, 0]).await.unwrap();
+            publisher.settled().await;
+        };
+        let either = async {
+            tokio::select! {
+                () = falls => {}
+                () = publisher.work(line, &|_| {}) => panic!("nobody said goodbye"),
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), either).await.expect("it is acknowledged, whatever came behind it");
+        assert_eq!(publisher.counts(), Counts { given: 1, acknowledged: 1, sent_again: 0 });
     }
 }
