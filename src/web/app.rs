@@ -9,7 +9,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
@@ -32,30 +32,47 @@ const OPENAPI_JSON: &str = include_str!("../../docs/api/openapi.json");
 )]
 struct Api;
 
-fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Api::openapi())
-        .routes(routes!(health::healthz))
-        .routes(routes!(metrics::metrics))
-        .routes(routes!(overview::overview))
-        .routes(routes!(topology::topology))
-        .routes(routes!(meters::meters))
-        .routes(routes!(meters::one))
-        .routes(routes!(readings::readings))
-        .routes(routes!(flow::flow))
-        .routes(routes!(totals::totals))
-        .routes(routes!(export::export))
-        .routes(routes!(incidents::incidents))
-        .routes(routes!(incidents::one))
-        .routes(routes!(incidents::accept))
-        .routes(routes!(incidents::close))
-        .routes(routes!(sources::sources))
-        .routes(routes!(channels::channels))
-        .routes(routes!(live::live))
+/// What is served under a stable address.
+macro_rules! served {
+    ($made_into:ident) => {
+        $made_into! {
+            get "/healthz" health::healthz,
+            get "/metrics" metrics::metrics,
+            get "/api/v1/overview" overview::overview,
+            get "/api/v1/topology" topology::topology,
+            get "/api/v1/meters" meters::meters,
+            get "/api/v1/meters/{id}" meters::one,
+            get "/api/v1/meters/{id}/readings" readings::readings,
+            get "/api/v1/meters/{id}/flow" flow::flow,
+            get "/api/v1/totals" totals::totals,
+            get "/api/v1/export" export::export,
+            get "/api/v1/incidents" incidents::incidents,
+            get "/api/v1/incidents/{id}" incidents::one,
+            post "/api/v1/incidents/{id}/accept" incidents::accept,
+            post "/api/v1/incidents/{id}/close" incidents::close,
+            get "/api/v1/sources" sources::sources,
+            get "/api/v1/channels" channels::channels,
+            get "/api/v1/live" live::live,
+        }
+    };
 }
 
-/// The OpenAPI document of everything that is served under a stable address.
+/// A router that knows nothing of the document: to build that takes more memory than all else at start.
+macro_rules! router {
+    ($($method:ident $path:literal $module:ident :: $handler:ident,)*) => {
+        axum::Router::new()$(.route($path, $method($module::$handler)))*
+    };
+}
+
+macro_rules! document {
+    ($($method:ident $path:literal $module:ident :: $handler:ident,)*) => {
+        OpenApiRouter::<App>::with_openapi(Api::openapi())$(.routes(routes!($module::$handler)))*.into_openapi()
+    };
+}
+
+/// The OpenAPI document of everything that is served under a stable address. Kept as a file, for the daemon to serve.
 pub fn openapi() -> Document {
-    routes().into_openapi()
+    served!(document)
 }
 
 /// Everything behind its guards. [`super::serve`] binds it to a listener; tests call it directly.
@@ -64,7 +81,7 @@ pub fn router(handles: Handles) -> axum::Router {
 }
 
 pub(super) fn with_streams(handles: Handles, streams: Streams) -> axum::Router {
-    let (api, _) = routes().split_for_parts();
+    let api: axum::Router<App> = served!(router);
     let docs = SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json").validator_url("none"));
     api.route("/", get(pages::page))
         .route("/api/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI_JSON) }))
