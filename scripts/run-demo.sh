@@ -37,9 +37,9 @@ must_be_free "$mqtt" broker MQTT_PORT
 must_be_free "$http" "web server" HTTP_PORT
 
 scripts/pages.sh
-say "building the daemon (release; minutes the first time, seconds later)"
-cargo build --release --locked --bin heyun </dev/null
-heyun=$CARGO_TARGET_DIR/release/heyun
+say "building the daemon (minutes the first time, seconds later)"
+cargo build --profile quick --locked --bin heyun </dev/null
+heyun=$CARGO_TARGET_DIR/quick/heyun
 
 # Building took its time: somebody may have come meanwhile.
 must_be_free "$mqtt" broker MQTT_PORT
