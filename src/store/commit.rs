@@ -1,6 +1,7 @@
 //! One batch, one transaction.
 
 use super::batch::{Batch, Committed};
+use super::connection;
 use super::error::{CommitError, OpenError};
 use super::keeper::{Ask, Keeper};
 use super::key;
@@ -41,13 +42,15 @@ pub(super) struct Committer {
     retainer: Retainer,
     /// Rows that were removed since the file was opened.
     expired: Arc<AtomicU64>,
+    /// A history was loaded, and its log is not emptied yet.
+    loaded: bool,
 }
 
 impl Committer {
     pub(super) fn new(conn: Connection, path: PathBuf) -> Result<Committer, OpenError> {
         let file = file_id(&path).map_err(|source| OpenError::Unwritable { path: path.clone(), source })?;
         let (volumes, sealer, retainer) = (Keeper::default(), Sealer::default(), Retainer::default());
-        Ok(Committer { conn, path, file, head: None, order: Vec::new(), volumes, sealer, retainer, expired: Arc::default() })
+        Ok(Committer { conn, path, file, head: None, order: Vec::new(), volumes, sealer, retainer, expired: Arc::default(), loaded: false })
     }
 
     /// Counts rows that are removed because they are older than they are to be kept.
@@ -145,7 +148,7 @@ impl Committer {
             .map_err(sqlite)?;
         }
         tx.commit().map_err(sqlite)?;
-        self.sealer.committed(batch.id, next.rows, range.map(|r| r.1), batch.received, batch.checkpoint.is_some());
+        self.loaded |= self.sealer.committed(batch.id, next.rows, range.map(|r| r.1), batch.received, batch.checkpoint.is_some());
         Ok(next)
     }
 
@@ -163,6 +166,21 @@ impl Committer {
                 self.sealer.forget();
                 // Nothing is lost: the rows stay where they were, and the next commit tries again.
                 tracing::warn!(error = %e, "rows could not be sealed");
+            }
+        }
+    }
+
+    /// Nothing was committed for a while. A history that was loaded leaves a log that is twice as large as what it made of the file.
+    pub(super) fn rest(&mut self) {
+        if !self.loaded {
+            return;
+        }
+        match connection::empty_log(&self.conn) {
+            Ok(done) => self.loaded = !done,
+            Err(error) => {
+                // It stays as durable as it is, and the next commit tells what ails the disk.
+                self.loaded = false;
+                tracing::warn!(%error, "the log could not be emptied");
             }
         }
     }
@@ -404,6 +422,36 @@ mod tests {
         assert_eq!(main_range(&[]), None);
         assert_eq!(main_range(&[at(5)]), Some((Ts(5), Ts(5))));
         assert_eq!(main_range(&[at(0), at(300 * day), at(300 * day + 1), at(300 * day + 7)]), Some((Ts(300 * day), Ts(300 * day + 7))));
+    }
+
+    #[test]
+    fn the_log_of_a_history_is_emptied_once_it_is_quiet_and_nobody_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("h.db");
+        let mut conn = connection::to_write(&path).unwrap();
+        super::super::schema::prepare(&mut conn, &path).unwrap();
+        connection::tune_writer(&conn, &path).unwrap();
+        let mut committer = Committer::new(conn, path.clone()).unwrap();
+        let log = || fs::metadata(dir.path().join("h.db-wal")).unwrap().len();
+        let mut commit = |c: &mut Committer, id: u64, rows: i64| {
+            let rows = (0..rows).map(|i| at(1_000_000 * i64::try_from(id).unwrap() + i)).collect();
+            c.commit(&Batch { id, received: Ts(1_000_000_000), rows, ..Batch::default() }).unwrap();
+        };
+        commit(&mut committer, 1, 20);
+        committer.rest();
+        assert!(log() > 0, "what comes in day by day is copied when the log is full");
+        commit(&mut committer, 2, 2_000);
+        let reader = connection::to_read(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM readings").unwrap();
+        committer.rest();
+        assert!(log() > 0);
+        reader.execute_batch("COMMIT").unwrap();
+        committer.rest();
+        assert_eq!(log(), 0);
+        commit(&mut committer, 3, 20);
+        committer.rest();
+        assert!(log() > 0);
+        committer.close().unwrap();
     }
 
     #[test]

@@ -10,11 +10,12 @@ use std::time::Duration;
 /// How long a statement waits for a lock. In WAL mode only recovery, a closing connection or a foreign tool holds one.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Frames (pages of 1 kB) in the log after which a commit copies them into the database.
-const WAL_AUTOCHECKPOINT_PAGES: u32 = 4000;
+/// What the log holds when a commit copies it into the database. A page that was written many times meanwhile is copied once: the page that
+/// rows are appended to, the last page of each source's chunks, and those that rows of one day leave to the next.
+const WAL_BYTES: u32 = 16 << 20;
 
-/// To what the log is cut back after it grew beyond (a long reader, a large checkpoint): the size it has in quiet times.
-const WAL_LIMIT_BYTES: u32 = 8 << 20;
+/// To what the log is cut back after it grew beyond (a long reader): what it needs in any case.
+const WAL_LIMIT_BYTES: u32 = WAL_BYTES + (4 << 20);
 
 /// The absolute name with symbolic links followed, so that one file has one lock whatever it is called.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
@@ -47,9 +48,11 @@ pub(super) fn to_write(path: &Path) -> Result<Connection, OpenError> {
 
 /// The writer's PRAGMAs, once the file is known to be ours and in WAL mode.
 pub(super) fn tune_writer(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let page: u32 = conn.pragma_query_value(None, "page_size", |r| r.get(0)).map_err(|e| OpenError::sqlite(path, e))?;
+    let pages = WAL_BYTES / page.max(512);
     conn.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
-         PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES};
+         PRAGMA wal_autocheckpoint = {pages};
          PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};
          PRAGMA cache_size = -1024;
          PRAGMA temp_store = MEMORY;
@@ -73,6 +76,14 @@ pub(super) fn settle(conn: &Connection, path: &Path) -> Result<(), OpenError> {
         tracing::warn!("{}: another program reads it and keeps its log from being copied into it", path.display());
     }
     Ok(())
+}
+
+/// Copies the log into the file and empties it, where no reader holds it: waits for nobody. Returns whether that was so.
+pub(super) fn empty_log(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.busy_timeout(Duration::ZERO)?;
+    let busy: rusqlite::Result<bool> = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0));
+    conn.busy_timeout(BUSY)?;
+    busy.map(|busy| !busy)
 }
 
 /// A connection that can only read.
@@ -125,6 +136,8 @@ mod tests {
         {
             assert_eq!(pragma(&conn, name), value, "{name}");
         }
+        let pages: u32 = conn.pragma_query_value(None, "wal_autocheckpoint", |r| r.get(0)).unwrap();
+        assert_eq!(pages * 1024, WAL_BYTES);
         let reader = to_read(&path).unwrap();
         assert_eq!(pragma(&reader, "cache_size"), "-256");
         assert!(reader.execute("DELETE FROM hot_0", []).is_err());

@@ -11,12 +11,16 @@ use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Requests that may wait for the store's thread. The engine sends one batch at a time and waits for its answer, pings come from the
 /// watchdog, days from whoever tells them: when the queue is full, the caller waits too. Whoever marks the outbox is sent away and comes again. Nothing is ever dropped.
 pub const QUEUE: usize = 4;
+
+/// After so long without a commit what can wait longest is done.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Owns the thread `store`. Dropping it closes the file in good order, as [`Writer::close`] does, but tells nobody how that went.
 #[derive(Debug)]
@@ -122,7 +126,19 @@ impl Drop for Writer {
 }
 
 fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite::Error> {
-    for job in queue {
+    let mut committed = Instant::now();
+    loop {
+        let job = match queue.recv_timeout(QUIET) {
+            Ok(job) => Some(job),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if matches!(job, Some(Job::Commit(..))) {
+            committed = Instant::now();
+        } else if committed.elapsed() >= QUIET {
+            committer.rest();
+        }
+        let Some(job) = job else { continue };
         // A caller that no longer waits has no use for the answer; the deed stands either way.
         match job {
             Job::Commit(batch, reply) => {
