@@ -1,7 +1,7 @@
 //! Sealing: rows that have cooled go from the hot tables into chunks, a bounded step at a time, on the store's thread.
 //!
 //! Rows arrive in the table of the present era; after a day of readings the next table's turn comes. An era that is over is sealed, oldest
-//! first, once nearly all of its rows are older than two days: each step appends rows of all sources to their source's last chunk (or
+//! first, once nearly all of its rows are older than two days (most of them, where no table is left for the next turn): each step appends rows of all sources to their source's last chunk (or
 //! merges them into the one that they lie in) and moves the era's mark behind them, in one transaction; the last one empties the table.
 //! Only what the newest checkpoint has folded is sealed, so whoever folds from there still finds each later commit whole.
 
@@ -26,7 +26,7 @@ pub(super) struct Rules {
     /// two per source.
     pub bulk: u64,
     pub least: u64,
-    /// Rows that one step takes: some 2 MB in memory, a tenth of a second.
+    /// Rows that one step takes: some 3 MB in memory, a fifth of a second.
     pub step_rows: usize,
     /// A chunk of so many rows is not appended to any more.
     pub full: usize,
@@ -35,12 +35,14 @@ pub(super) struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         // 2016 rows: three weeks at a quarter of an hour. Half as many cost a tenth more on disk, twice as many hardly less.
-        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), bulk: 500, least: 49_152, step_rows: 49_152, full: 2016 }
+        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), bulk: 500, least: 49_152, step_rows: 98_304, full: 2016 }
     }
 }
 
-/// An era is sealed when no more than this part of its rows is still too new; those move on to the present one.
-const TOO_NEW: u64 = 8;
+/// An era is sealed when no more than this part of its rows is still too new; those move on to the present one, and are written once more.
+const FEW: u64 = 64;
+/// … where no table is left for the next turn: clocks that run ahead for days must not hold up the others.
+const MANY: u64 = 8;
 
 /// Tables that take turns.
 const ERAS: usize = 4;
@@ -81,8 +83,10 @@ struct Era {
     batch: u64,
     mark: i64,
     rows: u64,
-    /// All but the few newest rows have smaller keys; nothing of the present one.
+    /// All but the newest few rows have smaller keys; nothing of the present one.
     nearly_all: i64,
+    /// The same of all but an eighth.
+    most: i64,
 }
 
 impl Era {
@@ -106,26 +110,25 @@ impl Known {
                 mark: r.get(3)?,
                 rows: 0,
                 nearly_all: 0,
+                most: 0,
             })
         })? {
             let era = era?;
             let sql = format!("SELECT count(*) FROM {} WHERE key >= ?1", era.table());
             let era = Era { rows: count(conn.query_row(&sql, [era.mark], |r| r.get(0))?), ..era };
-            over.push(Era { nearly_all: nearly_all(conn, era)?, ..era });
+            over.push(Era { nearly_all: all_but(conn, era, FEW)?, most: all_but(conn, era, MANY)?, ..era });
         }
-        let present = over.pop().unwrap_or(Era { ix: 0, began: 1, batch: 0, mark: i64::MIN, rows: 0, nearly_all: 0 });
+        let present = over.pop().unwrap_or(Era { ix: 0, began: 1, batch: 0, mark: i64::MIN, rows: 0, nearly_all: 0, most: 0 });
         let mut settled_to = sealed::span(conn)?.map(|s| s.1);
         for era in &over {
             settled_to = settled_to.max(last_key(conn, *era)?.map(|k| key::split(k).0));
         }
         let newest = |sql| conn.query_row(sql, [], |r| r.get(0)).map(count);
-        Ok(Known {
-            folded: newest("SELECT coalesce(max(batch), 0) FROM checkpoints")?,
-            batch: newest("SELECT coalesce(max(batch), 0) FROM commits")?,
-            settled_to,
-            over,
-            present,
-        })
+        let (folded, batch) =
+            (newest("SELECT coalesce(max(batch), 0) FROM checkpoints")?, newest("SELECT coalesce(max(batch), 0) FROM commits")?);
+        // All rows were passed over, once: their pages are a third of what an idle daemon's heap holds.
+        conn.execute_batch("PRAGMA shrink_memory")?;
+        Ok(Known { folded, batch, settled_to, over, present })
     }
 }
 
@@ -139,8 +142,8 @@ impl Sealer {
         Sealer { rules, ..Sealer::default() }
     }
 
-    /// A batch became durable.
-    pub(super) fn committed(&mut self, batch: u64, rows: u64, reached: Option<Ts>, received: Ts, checkpoint: bool) {
+    /// A batch became durable. Returns whether it is one of a history that is loaded.
+    pub(super) fn committed(&mut self, batch: u64, rows: u64, reached: Option<Ts>, received: Ts, checkpoint: bool) -> bool {
         self.newest = self.newest.max(reached.map(|t| t.min(received)));
         self.rows = rows;
         if let Some(known) = &mut self.known {
@@ -150,6 +153,7 @@ impl Sealer {
                 known.folded = batch;
             }
         }
+        rows >= self.rules.bulk
     }
 
     /// Something failed: what is known may no longer be so.
@@ -189,7 +193,7 @@ impl Sealer {
         }
         let cutoff = key::floor(newest - self.rules.hot);
         let sealed = match known.over.first().copied() {
-            Some(era) if era.batch <= known.folded && era.nearly_all < cutoff => self.seal(conn, &mut known, era, cutoff)?,
+            Some(era) if era.batch <= known.folded && cold(known.over.len(), era) < cutoff => self.seal(conn, &mut known, era, cutoff)?,
             _ => 0,
         };
         self.known = Some(known);
@@ -257,8 +261,13 @@ fn turn(conn: &mut Connection, known: &mut Known) -> rusqlite::Result<()> {
     let taken: Vec<usize> = known.over.iter().chain([&known.present]).map(|e| e.ix).collect();
     let Some(free) = (0..ERAS).find(|ix| !taken.contains(ix)) else { return Ok(()) };
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let over = Era { batch: known.batch, nearly_all: nearly_all(&tx, known.present)?, ..known.present };
-    let next = Era { ix: free, began: over.began + 1, batch: 0, mark: i64::MIN, rows: 0, nearly_all: 0 };
+    let over = Era {
+        batch: known.batch,
+        nearly_all: all_but(&tx, known.present, FEW)?,
+        most: all_but(&tx, known.present, MANY)?,
+        ..known.present
+    };
+    let next = Era { ix: free, began: over.began + 1, batch: 0, mark: i64::MIN, rows: 0, nearly_all: 0, most: 0 };
     tx.execute("UPDATE eras SET batch = ?2 WHERE ix = ?1", (over.ix as i64, integer(over.batch)))?;
     tx.execute("UPDATE eras SET began = ?2, batch = NULL, mark = ?3 WHERE ix = ?1", (next.ix as i64, integer(next.began), next.mark))?;
     tx.commit()?;
@@ -271,15 +280,20 @@ fn turn(conn: &mut Connection, known: &mut Known) -> rusqlite::Result<()> {
 /// The time of the present era's rows, but for the few oldest.
 fn beginning(conn: &Connection, present: Era) -> rusqlite::Result<Option<Ts>> {
     conn.prepare_cached(&format!("SELECT ts FROM {} ORDER BY key LIMIT 1 OFFSET ?1", present.table()))?
-        .query_row([integer(present.rows / TOO_NEW)], |r| r.get(0).map(Ts))
+        .query_row([integer(present.rows / MANY)], |r| r.get(0).map(Ts))
         .optional()
 }
 
-/// See [`Era::nearly_all`].
-fn nearly_all(conn: &Connection, era: Era) -> rusqlite::Result<i64> {
+/// An era may be sealed once this key is behind the cutoff; so many are over.
+fn cold(over: usize, era: Era) -> i64 {
+    if over < ERAS - 1 { era.nearly_all } else { era.most }
+}
+
+/// All but this part of an era's rows have smaller keys.
+fn all_but(conn: &Connection, era: Era, part: u64) -> rusqlite::Result<i64> {
     let key: Option<i64> = conn
         .prepare_cached(&format!("SELECT key FROM {} WHERE key >= ?1 ORDER BY key DESC LIMIT 1 OFFSET ?2", era.table()))?
-        .query_row((era.mark, integer(era.rows / TOO_NEW)), |r| r.get(0))
+        .query_row((era.mark, integer(era.rows / part)), |r| r.get(0))
         .optional()?;
     Ok(key.unwrap_or(i64::MIN))
 }
