@@ -1,7 +1,7 @@
 //! Rows of one source among those that are not sealed, which lie by time, all sources together.
 //!
 //! Where sources speak at the same instants (a bus that is polled every quarter of an hour), the source is looked for at each instant: two
-//! steps down the tree, whoever else spoke then. Where [`STRANGERS`] steps in a row do not find it, each has its own instants or it is
+//! steps down the tree in one statement, whoever else spoke then. Where [`STRANGERS`] steps in a row do not find it, each has its own instants or it is
 //! silent, and passing over all rows is quicker.
 
 use super::key;
@@ -9,7 +9,7 @@ use super::query::{ROW, row_of};
 use super::seal::TABLES;
 use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::Ts;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 /// Steps that do not find the source, after which instants are no longer looked at one by one.
 const STRANGERS: u32 = 32;
@@ -18,11 +18,13 @@ const STRANGERS: u32 = 32;
 pub(super) fn rows(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize, out: &mut Vec<Row>) -> rusqlite::Result<()> {
     let begin = out.len();
     let end = key::floor(to);
-    for (ix, table) in TABLES.iter().enumerate() {
-        // Rows before the mark are sealed.
-        let mark: i64 = conn.prepare_cached("SELECT mark FROM eras WHERE ix = ?1")?.query_row([ix as i64], |r| r.get(0))?;
+    // Rows before the mark are sealed.
+    let mut used = conn.prepare_cached("SELECT ix, mark FROM eras WHERE began IS NOT NULL")?;
+    let mut used = used.query([])?;
+    while let Some(r) = used.next()? {
+        let (ix, mark): (u8, i64) = (r.get(0)?, r.get(1)?);
         let at = key::floor(from).max(mark);
-        if at < end {
+        if let Some(table) = TABLES.get(usize::from(ix)).filter(|_| at < end) {
             of_table(conn, table, source, (at, end), limit, out)?;
         }
     }
@@ -40,19 +42,21 @@ fn of_table(
     out: &mut Vec<Row>,
 ) -> rusqlite::Result<()> {
     let (full, mut strangers) = (out.len().saturating_add(limit), 0);
-    let mut next = conn.prepare_cached(&format!("SELECT {ROW} FROM {table} r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key LIMIT 1"))?;
+    let mut here = conn.prepare_cached(&here_statement(table))?;
+    let mut next = conn.prepare_cached(&format!("SELECT r.key FROM {table} r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key LIMIT 1"))?;
     while out.len() < full && strangers < STRANGERS {
-        let mut found = next.query((at, end))?;
-        let Some(r) = found.next()? else { return Ok(()) };
-        let (ts, who) = key::split(r.get(0)?);
-        let sought = key::floor(ts) | i64::from(source.0);
-        if who == source {
-            out.push(row_of(r)?);
+        let found = here.query_row((at, end, source.0), row_of).optional()?;
+        let ts = if let Some(row) = found {
+            out.push(row);
             strangers = 0;
+            row.ts
         } else {
+            // At that instant only others spoke.
+            let Some(key) = next.query_row((at, end), |r| r.get(0)).optional()? else { return Ok(()) };
             strangers += 1;
-        }
-        at = if who < source { sought } else { key::floor(Ts(ts.0.saturating_add(1))) };
+            key::split(key).0
+        };
+        at = key::floor(Ts(ts.0.saturating_add(1)));
     }
     let rest = i64::try_from(full - out.len()).unwrap_or(i64::MAX);
     let mut all = conn.prepare_cached(&format!(
@@ -62,6 +66,14 @@ fn of_table(
         out.push(row?);
     }
     Ok(())
+}
+
+/// The row of source `?3` at the first instant that any row in `?1..?2` has, if it lies in that span.
+pub(super) fn here_statement(table: &str) -> String {
+    format!(
+        "SELECT {ROW} FROM {table} r
+         WHERE r.key = (SELECT key >> 20 << 20 | ?3 FROM {table} WHERE key >= ?1 ORDER BY key LIMIT 1) AND r.key >= ?1 AND r.key < ?2"
+    )
 }
 
 #[cfg(test)]
@@ -75,6 +87,7 @@ mod tests {
         let path = dir.path().join("h.db");
         let mut conn = Connection::open(&path).unwrap();
         super::super::schema::prepare(&mut conn, &path).unwrap();
+        conn.execute("UPDATE eras SET began = 2 WHERE ix = 1", []).unwrap();
         let shared = (0..20).flat_map(|t| (1..=5).map(move |s| (t, s)));
         let silent = (20..120).flat_map(|t| [(t, 2), (t, 4)]);
         let own = (120..400).map(|t| (t, 1 + u32::try_from(t % 5).unwrap()));

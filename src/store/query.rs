@@ -363,7 +363,8 @@ mod tests {
         let mut conn = Connection::open(&path).unwrap();
         super::super::schema::prepare(&mut conn, &path).unwrap();
         for sql in [
-            "SELECT * FROM hot_0 r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 1",
+            "SELECT key FROM hot_0 r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 1",
+            &hot::here_statement("hot_0"),
             "SELECT * FROM hot_0 r WHERE r.key >= 1 AND r.key < 3 AND r.source = 2 ORDER BY r.key LIMIT 4",
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
             "SELECT key FROM (SELECT key, source FROM readings WHERE key >= 0 AND key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",
@@ -374,6 +375,7 @@ mod tests {
             "SELECT * FROM events WHERE incident = 'x' ORDER BY seq",
             "SELECT * FROM v_readings WHERE key >= 1 AND key < 2",
         ] {
+            let sql = sql.replace("?1", "1").replace("?2", "3").replace("?3", "2");
             let mut s = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let plan: Vec<String> = s.query_map([], |r| r.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
             let plan = plan.join("; ");
