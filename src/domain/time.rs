@@ -195,7 +195,8 @@ impl Day {
 
     /// The day after this one.
     pub fn next(self, tz: &TimeZone) -> Day {
-        Day::numbered(self.number.saturating_add(1), tz).unwrap_or(self)
+        let number = self.number.saturating_add(1);
+        date(number).map_or(self, |date| Day { number, from: self.to, to: end(date, tz) })
     }
 
     /// The day with this number; None beyond the calendar.
@@ -209,9 +210,17 @@ impl Day {
     }
 
     fn on(date: civil::Date, tz: &TimeZone) -> Day {
-        let start = |d: civil::Date| tz.to_timestamp(d.at(0, 0, 0, 0)).map_or(Ts(i64::MAX), |t| Ts(t.as_millisecond()));
-        Day { number: number(date), from: start(date), to: date.tomorrow().map_or(Ts(i64::MAX), start) }
+        Day { number: number(date), from: start(date, tz), to: end(date, tz) }
     }
+}
+
+fn start(date: civil::Date, tz: &TimeZone) -> Ts {
+    tz.to_timestamp(date.at(0, 0, 0, 0)).map_or(Ts(i64::MAX), |t| Ts(t.as_millisecond()))
+}
+
+/// Where the next day begins.
+fn end(date: civil::Date, tz: &TimeZone) -> Ts {
+    date.tomorrow().map_or(Ts(i64::MAX), |next| start(next, tz))
 }
 
 impl fmt::Display for Month {

@@ -175,9 +175,9 @@ pub(super) fn daily(
         for (_, day, volume) in reader.daily(Some(series), first.number..last.number.saturating_add(1))? {
             // A day that was told under other bounds is another day; of a part of one the rows tell.
             // Of one whose rows are gone nothing else does.
-            let same = |d: &Day| *d == day || (d.number == day.number && day.number < told.begins);
-            let at = days.iter().position(|d| same(d) && cut(d) == Span { from: d.from, to: d.to });
-            if let Some(at) = at {
+            let same = |d: &Day| *d == day || day.number < told.begins;
+            let at = days.binary_search_by_key(&day.number, |d| d.number).ok();
+            if let Some(at) = at.filter(|at| same(&days[*at]) && cut(&days[*at]) == Span { from: days[*at].from, to: days[*at].to }) {
                 out[at] = Bucket { volume: volume.volume, known: volume.known, complete: volume.complete, ..out[at] };
                 open[at] = false;
                 until = until.max(Some(day.to));

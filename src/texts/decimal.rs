@@ -76,6 +76,10 @@ impl std::fmt::Display for Decimal {
 
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let unit = 10i64.pow(u32::from(self.places));
+        if self.digits % unit == 0 {
+            return s.serialize_i64(self.digits / unit);
+        }
         RawValue::from_string(self.to_string()).map_err(serde::ser::Error::custom)?.serialize(s)
     }
 }

@@ -4,7 +4,7 @@ use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::params::{Id, Params};
 use super::past::Past;
-use super::tagged::tagged;
+use super::tagged::{Answers, Tagged};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
 use crate::history::{self, Intervals, Scale, Span};
@@ -154,6 +154,7 @@ pub async fn flow(
     State(topology): State<Arc<Topology>>,
     State(snapshots): State<Snapshots>,
     State(store): State<Store>,
+    State(answers): State<Answers>,
     Id(id): Id,
     headers: HeaderMap,
     params: Params,
@@ -162,16 +163,26 @@ pub async fn flow(
     let snapshot = snapshots.borrow().clone();
     let past = Past::of(&id, &params, (DEFAULT, MOST), &topology, &snapshot)?;
     let resolution = resolution(&params, past.span)?;
-    let scale = match resolution {
-        Resolution::Raw => return tagged(&headers, &raw(&topology, &store, &id, &past).await?),
-        Resolution::Hour => Scale::Hour,
-        Resolution::Day => Scale::Day,
+    let question = format!("{resolution:?} {} {} {} {id}", past.span.from.0, past.span.to.0, past.limit);
+    if let Some(known) = answers.known(&snapshot, &question) {
+        return Ok(known.response(&headers));
+    }
+    let flow = match resolution {
+        Resolution::Raw => raw(&topology, &store, &id, &past).await?,
+        Resolution::Hour => bucketed(&topology, &store, &past, resolution, Scale::Hour).await?,
+        Resolution::Day => bucketed(&topology, &store, &past, resolution, Scale::Day).await?,
     };
+    let answer = Tagged::new(&flow)?;
+    answers.keep(&snapshot, question, &answer);
+    Ok(answer.response(&headers))
+}
+
+async fn bucketed(topology: &Arc<Topology>, store: &Store, past: &Past, resolution: Resolution, scale: Scale) -> Result<Flow, Error> {
     let (point, span, register) = (past.point, past.span, past.bound.as_ref().and_then(|b| b.register));
     let t = topology.clone();
     let buckets = store.ask(move |r| history::buckets(r, &t, point, register, span, scale)).await?;
     let edge = |bucket: Option<&history::Bucket>, of: fn(Span) -> Ts, or| Stamp::new(bucket.map_or(or, |b| of(b.span)), &topology.tz);
-    let flow = Flow {
+    Ok(Flow {
         meter: topology.point(point).key.clone(),
         from: edge(buckets.first(), |s| s.from, span.from),
         to: edge(buckets.last(), |s| s.to, span.to),
@@ -182,8 +193,7 @@ pub async fn flow(
         intervals: vec![],
         ignored: vec![],
         next: None,
-    };
-    tagged(&headers, &flow)
+    })
 }
 
 fn resolution(params: &Params, span: Span) -> Result<Resolution, Error> {

@@ -5,6 +5,7 @@ use super::export::Exports;
 use super::health::Health;
 use super::live::Streams;
 use super::overview::Board;
+use super::tagged::Answers;
 use crate::domain::engine::{Command, CommandError, Snapshot};
 use crate::domain::incident::Incident;
 use crate::domain::topology::Topology;
@@ -52,6 +53,7 @@ pub struct App {
     streams: Streams,
     exports: Exports,
     board: Board,
+    answers: Answers,
 }
 
 impl App {
@@ -59,6 +61,7 @@ impl App {
         let exports = Exports::new(h.reader.clone());
         App {
             exports,
+            answers: Answers::default(),
             board: Board::new(&h.topology),
             topology: h.topology,
             snapshot: h.snapshot,
@@ -103,6 +106,11 @@ impl FromRef<App> for Exports {
 impl FromRef<App> for Board {
     fn from_ref(a: &App) -> Self {
         a.board.clone()
+    }
+}
+impl FromRef<App> for Answers {
+    fn from_ref(a: &App) -> Self {
+        a.answers.clone()
     }
 }
 impl FromRef<App> for Streams {

@@ -3,7 +3,7 @@
 use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::params::Params;
-use super::tagged::tagged;
+use super::tagged::Tagged;
 use super::{clock, meters, time_param};
 use crate::domain::engine::Snapshot;
 use crate::domain::time::{Month, Ms, Ts};
@@ -109,7 +109,7 @@ pub async fn totals(
         topology.point_ixs().filter(|ix| point.is_none_or(|p| p == *ix)).map(|ix| (ix, Register::now(&topology, &snapshot, ix))).collect();
     let t = topology.clone();
     let (points, found) = store.ask(move |r| history::totals(r, &t, &points, span, by).map(|found| (points, found))).await?;
-    tagged(&headers, &answer(&topology, &snapshot, by, span, &points, found))
+    Ok(Tagged::new(&answer(&topology, &snapshot, by, span, &points, found))?.response(&headers))
 }
 
 fn span(params: &Params, topology: &Topology, by: Period, all: bool, now: Ts) -> Result<Span, Error> {
