@@ -63,12 +63,15 @@ pub fn buckets(
     span: Span,
     scale: Scale,
 ) -> Result<Vec<Bucket>, ReadError> {
-    let mut tally = spans(span, scale, &topology.tz);
+    let tz = &topology.tz;
+    if let (Some(register), Scale::Day) = (register, scale) {
+        let first = Day::of(span.from, tz);
+        let whole = Span { from: first.from, to: first.to.max(Day::of(span.to - Ms(1), tz).to) };
+        return Ok(daily(reader, topology, point, register, whole)?.0);
+    }
+    let mut tally = spans(span, scale, tz);
     if let Some(register) = register {
-        match scale {
-            Scale::Hour => walk(reader, topology, point, register, tally.span(), &mut |i| tally.add(&i))?,
-            Scale::Day => return Ok(daily(reader, topology, point, register, tally.span())?.0),
-        }
+        walk(reader, topology, point, register, tally.span(), &mut |i| tally.add(&i))?;
     }
     Ok(tally.finish())
 }

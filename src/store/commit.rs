@@ -433,7 +433,7 @@ mod tests {
         connection::tune_writer(&conn, &path).unwrap();
         let mut committer = Committer::new(conn, path.clone()).unwrap();
         let log = || fs::metadata(dir.path().join("h.db-wal")).unwrap().len();
-        let mut commit = |c: &mut Committer, id: u64, rows: i64| {
+        let commit = |c: &mut Committer, id: u64, rows: i64| {
             let rows = (0..rows).map(|i| at(1_000_000 * i64::try_from(id).unwrap() + i)).collect();
             c.commit(&Batch { id, received: Ts(1_000_000_000), rows, ..Batch::default() }).unwrap();
         };

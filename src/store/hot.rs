@@ -58,11 +58,10 @@ fn of_table(
         };
         at = key::floor(Ts(ts.0.saturating_add(1)));
     }
-    let rest = i64::try_from(full - out.len()).unwrap_or(i64::MAX);
-    let mut all = conn.prepare_cached(&format!(
-        "SELECT {ROW} FROM {table} r WHERE r.key >= ?1 AND r.key < ?2 AND r.source = ?3 ORDER BY r.key LIMIT ?4"
-    ))?;
-    for row in all.query_map((at, end, source.0, rest), row_of)? {
+    let rest = full - out.len();
+    let mut all =
+        conn.prepare_cached(&format!("SELECT {ROW} FROM {table} r WHERE r.key >= ?1 AND r.key < ?2 AND r.source = ?3 ORDER BY r.key"))?;
+    for row in all.query_map((at, end, source.0), row_of)?.take(rest) {
         out.push(row?);
     }
     Ok(())

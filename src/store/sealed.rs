@@ -47,11 +47,12 @@ pub(super) fn in_span(conn: &Connection, from: Ts, to: Ts) -> rusqlite::Result<V
     Ok(out)
 }
 
-/// The chunks of a source with rows in `from..to`, by time, at most `limit`.
+/// The chunks of a source with rows in `from..to`, by time, at most `limit`: taken here, for SQLite plans a statement anew for each other limit.
 pub(super) fn of_source(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize) -> rusqlite::Result<Vec<Place>> {
     let begin = latest(conn, source, from)?.filter(|p| p.last >= from).map_or(from, |p| p.first);
-    conn.prepare_cached(&format!("SELECT {PLACE} FROM chunks WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3"))?
-        .query_map((key::chunk(source, begin), end(source, to), integer(limit as u64)), place_of)?
+    conn.prepare_cached(&format!("SELECT {PLACE} FROM chunks WHERE key >= ?1 AND key < ?2 ORDER BY key"))?
+        .query_map((key::chunk(source, begin), end(source, to)), place_of)?
+        .take(limit)
         .collect()
 }
 
@@ -69,8 +70,9 @@ pub(super) fn latest(conn: &Connection, source: SourceId, ts: Ts) -> rusqlite::R
 
 /// The last chunks of a source, at most `limit`, the last one first.
 pub(super) fn last(conn: &Connection, source: SourceId, limit: usize) -> rusqlite::Result<Vec<Place>> {
-    conn.prepare_cached(&format!("SELECT {PLACE} FROM chunks WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3"))?
-        .query_map((key::chunk(source, Ts(i64::MIN)), end(source, Ts(i64::MAX)), integer(limit as u64)), place_of)?
+    conn.prepare_cached(&format!("SELECT {PLACE} FROM chunks WHERE key >= ?1 AND key < ?2 ORDER BY key DESC"))?
+        .query_map((key::chunk(source, Ts(i64::MIN)), end(source, Ts(i64::MAX))), place_of)?
+        .take(limit)
         .collect()
 }
 

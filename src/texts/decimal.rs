@@ -57,30 +57,49 @@ impl PartialSchema for Decimal {
 
 impl ToSchema for Decimal {}
 
-impl std::fmt::Display for Decimal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let unit = 10u64.pow(u32::from(self.places));
-        let (whole, mut rest) = (self.digits.unsigned_abs() / unit, self.digits.unsigned_abs() % unit);
-        let sign = if self.digits < 0 { "-" } else { "" };
-        if rest == 0 {
-            return write!(f, "{sign}{whole}");
-        }
-        let mut places = usize::from(self.places);
-        while rest % 10 == 0 {
+/// Room for a sign, nineteen digits, a zero before the point, and the point.
+const LENGTH: usize = 22;
+
+impl Decimal {
+    /// Its digits, written from the last one on, at the end of `out`.
+    fn text(self, out: &mut [u8; LENGTH]) -> &str {
+        let (mut rest, mut places, mut at) = (self.digits.unsigned_abs(), self.places, out.len());
+        while places > 0 && rest % 10 == 0 {
             rest /= 10;
             places -= 1;
         }
-        write!(f, "{sign}{whole}.{rest:0places$}")
+        let mut put = |byte: u8| {
+            at = at.saturating_sub(1);
+            out[at] = byte;
+        };
+        let (mut written, point) = (0, places);
+        while rest > 0 || written <= point {
+            if written == point && point > 0 {
+                put(b'.');
+            }
+            // One digit.
+            put(b'0' + u8::try_from(rest % 10).unwrap_or(0));
+            rest /= 10;
+            written += 1;
+        }
+        if self.digits < 0 {
+            put(b'-');
+        }
+        // ASCII alone was put there.
+        str::from_utf8(&out[at..]).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text(&mut [0; LENGTH]))
     }
 }
 
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let unit = 10i64.pow(u32::from(self.places));
-        if self.digits % unit == 0 {
-            return s.serialize_i64(self.digits / unit);
-        }
-        RawValue::from_string(self.to_string()).map_err(serde::ser::Error::custom)?.serialize(s)
+        let mut out = [0; LENGTH];
+        serde_json::from_str::<&RawValue>(self.text(&mut out)).map_err(serde::ser::Error::custom)?.serialize(s)
     }
 }
 

@@ -11,6 +11,9 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// A day's readings; a year of days takes two more steps.
+const USUAL: usize = 12 << 10;
+
 /// An answer as JSON, and its tag.
 #[derive(Clone)]
 pub struct Tagged {
@@ -20,7 +23,8 @@ pub struct Tagged {
 
 impl Tagged {
     pub fn new<T: Serialize>(answer: &T) -> Result<Tagged, Error> {
-        let body = serde_json::to_vec(answer).map_err(|e| Error::Internal(format!("an answer could not be written as JSON: {e}")))?;
+        let mut body = Vec::with_capacity(USUAL);
+        serde_json::to_writer(&mut body, answer).map_err(|e| Error::Internal(format!("an answer could not be written as JSON: {e}")))?;
         // Of the same content the same program makes the same tag, also after a restart; of another one, not by accident.
         let mut hasher = DefaultHasher::new();
         hasher.write(&body);

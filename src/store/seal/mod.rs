@@ -26,16 +26,18 @@ pub(super) struct Rules {
     /// two per source.
     pub bulk: u64,
     pub least: u64,
-    /// Rows that one step takes: some 3 MB in memory, a fifth of a second.
-    pub step_rows: usize,
+    /// Rows that one step takes at most: some 4 MB in memory, a quarter of a second. Steps of an era take equal parts.
+    pub step_rows: u64,
     /// A chunk of so many rows is not appended to any more.
     pub full: usize,
+    /// Nor is one of so many that were sealed together: what would be saved is less than it costs to write them again.
+    pub enough: usize,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
         // 2016 rows: three weeks at a quarter of an hour. Half as many cost a tenth more on disk, twice as many hardly less.
-        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), bulk: 500, least: 49_152, step_rows: 98_304, full: 2016 }
+        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), bulk: 500, least: 49_152, step_rows: 131_072, full: 2016, enough: 504 }
     }
 }
 
@@ -202,9 +204,10 @@ impl Sealer {
 
     fn seal(&mut self, conn: &mut Connection, known: &mut Known, era: Era, cutoff: i64) -> Result<u64, ReadError> {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let taken = take(&tx, era, cutoff, self.rules.step_rows)?;
+        let steps = era.rows.div_ceil(self.rules.step_rows).max(1);
+        let taken = take(&tx, era, cutoff, era.rows.div_ceil(steps).max(1))?;
         for (source, (columns, batch)) in &taken.of {
-            merge(&tx, *source, columns, *batch, self.rules.full)?;
+            merge(&tx, *source, columns, *batch, self.rules)?;
             known.settled_to = known.settled_to.max(columns.len().checked_sub(1).and_then(|i| columns.ts(i)));
         }
         let mut moved = 0;
@@ -309,13 +312,13 @@ struct Taken {
     more: bool,
 }
 
-fn take(tx: &Connection, era: Era, cutoff: i64, limit: usize) -> rusqlite::Result<Taken> {
+fn take(tx: &Connection, era: Era, cutoff: i64, limit: u64) -> rusqlite::Result<Taken> {
     let mut taken = Taken { of: BTreeMap::new(), rows: 0, end: cutoff, more: false };
     let mut s =
         tx.prepare_cached(&format!("SELECT {STORED_ROW} FROM {} r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key", era.table()))?;
     for stored in s.query_map([era.mark, cutoff], stored_row_of)? {
         let stored = stored?;
-        if taken.rows >= limit as u64 {
+        if taken.rows >= limit {
             taken.more = true;
             taken.end = key::floor(stored.row.ts) | i64::from(stored.row.source.0);
             break;
@@ -329,8 +332,8 @@ fn take(tx: &Connection, era: Era, cutoff: i64, limit: usize) -> rusqlite::Resul
 }
 
 /// Puts rows of one source, by time, into its chunks.
-fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, full: usize) -> Result<(), ReadError> {
-    let mut at = 0;
+fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, rules: Rules) -> Result<(), ReadError> {
+    let (full, mut at) = (rules.full, 0);
     while let Some(ts) = rows.ts(at) {
         let before = sealed::latest(tx, source, ts)?;
         let after = sealed::next(tx, source, ts)?;
@@ -338,7 +341,7 @@ fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, full: us
         let inside = before.filter(|p| ts <= p.last);
         let targets = match (inside, before, after) {
             (Some(p), _, _) => vec![p],
-            (None, Some(_), None) => tail(tx, source, rows.len() - at, full)?,
+            (None, Some(_), None) => tail(tx, source, rows.len() - at, rules)?,
             (None, Some(p), Some(_)) | (None, None, Some(p)) if p.n < full => vec![p],
             _ => vec![],
         };
@@ -365,22 +368,23 @@ fn merge(tx: &Connection, source: SourceId, rows: &Columns, batch: u64, full: us
             sealed::delete(tx, old.key)?;
         }
         for piece in pieces(merged, source, full) {
-            sealed::write(tx, source, &piece, batch, piece.len() >= full)?;
+            sealed::write(tx, source, &piece, batch, piece.len() >= rules.enough)?;
         }
         at = to;
     }
     Ok(())
 }
 
-/// The chunks at the end of a source that rows behind them are put together with: all that are not full, where that makes a full one; else
-/// the last, as long as it is small. So each row is written some three times until it lies in a full chunk, not with every step.
-fn tail(tx: &Connection, source: SourceId, rows: usize, full: usize) -> rusqlite::Result<Vec<Place>> {
+/// The chunks at the end of a source that rows behind them are put together with: all small ones, where that makes a full one; else
+/// the last, as long as it is tiny. So each row is written some three times until it lies in a full chunk, not with every step; and once where
+/// the rows themselves are enough for a chunk.
+fn tail(tx: &Connection, source: SourceId, rows: usize, rules: Rules) -> rusqlite::Result<Vec<Place>> {
     let mut open = sealed::last(tx, source, OPEN)?;
-    open.truncate(open.iter().take_while(|p| p.n < full).count());
+    open.truncate(open.iter().take_while(|p| p.n < rules.enough).count());
     let together = open.iter().map(|p| p.n).sum::<usize>() + rows;
-    if together < full {
+    if together < rules.full || rows >= rules.enough {
         open.truncate(1);
-        open.retain(|last| last.n < full / 8);
+        open.retain(|last| last.n < rules.full / 8);
     }
     open.reverse();
     Ok(open)

@@ -17,13 +17,13 @@ use std::path::{Path, PathBuf};
 const DAY: i64 = 86_400_000;
 
 /// As shipped, but small: chunks of 16 rows, steps of 24.
-const SMALL: Rules = Rules { hot: Ms::days(2), era: (Ms::days(1), 60), bulk: u64::MAX, least: 0, step_rows: 24, full: 16 };
+const SMALL: Rules = Rules { hot: Ms::days(2), era: (Ms::days(1), 60), bulk: u64::MAX, least: 0, step_rows: 24, full: 16, enough: 16 };
 
-fn open(path: &Path) -> Committer {
+fn open(path: &Path, rules: Rules) -> Committer {
     let mut conn = connection::to_write(path).unwrap();
     schema::prepare(&mut conn, path).unwrap();
     connection::tune_writer(&conn, path).unwrap();
-    Committer::new(conn, path.to_owned()).unwrap().sealing(SMALL)
+    Committer::new(conn, path.to_owned()).unwrap().sealing(rules)
 }
 
 struct Store {
@@ -32,16 +32,21 @@ struct Store {
     model: BTreeMap<(Ts, SourceId), Row>,
     batches: u64,
     events: u64,
+    rules: Rules,
     path: PathBuf,
     _dir: tempfile::TempDir,
 }
 
 impl Store {
     fn new() -> Store {
+        Store::with(SMALL)
+    }
+
+    fn with(rules: Rules) -> Store {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("h.db");
-        let committer = open(&path);
-        Store { committer, reader: Reader::new(path.clone()), model: BTreeMap::new(), batches: 0, events: 0, path, _dir: dir }
+        let committer = open(&path, rules);
+        Store { committer, reader: Reader::new(path.clone()), model: BTreeMap::new(), batches: 0, events: 0, rules, path, _dir: dir }
     }
 
     fn commit(&mut self, rows: Vec<Row>, received: i64, checkpoint: bool) -> Result<(), CommitError> {
@@ -68,7 +73,7 @@ impl Store {
     }
 
     fn reopen(&mut self) {
-        self.committer = open(&self.path);
+        self.committer = open(&self.path, self.rules);
     }
 
     fn count(&self, table: &str) -> i64 {
@@ -220,8 +225,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn sealed_rows_answer_as_rows_do(weeks in weeks(), asked in prop::collection::vec((-25i64..45, -25i64..45, 0u32..5, 0usize..50), 8)) {
-        let mut s = Store::new();
+    fn sealed_rows_answer_as_rows_do(weeks in weeks(), asked in prop::collection::vec((-25i64..45, -25i64..45, 0u32..5, 0usize..50), 8), enough in prop::sample::select(vec![4usize, 16])) {
+        let mut s = Store::with(Rules { enough, ..SMALL });
         let mut seen = BTreeSet::new();
         for (day, (rows, checkpoint, reopen)) in (0i64..).zip(weeks) {
             let rows = rows
