@@ -27,6 +27,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// of a history that is loaded at once, so many stay unpacked.
 const CHECKPOINT_ROWS: u64 = 50_000;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3_600);
+/// A checkpoint is written as well when nothing came for so long after so many rows: a history that was loaded can then be sealed whole.
+const LULL: Ms = Ms::seconds(5);
+const LULL_ROWS: u64 = 5_000;
 
 /// A clock that moves by more than this against the running one was set.
 const CLOCK_STEP: Ms = Ms::seconds(30);
@@ -109,6 +112,7 @@ pub struct EngineThread {
     rows_since_checkpoint: u64,
     /// None before the first: what the config changed at this start stands in checkpoints alone, so one is written at once.
     last_checkpoint: Option<Instant>,
+    last_commit: Ms,
     last_snapshot: Ms,
     snapshot_due: bool,
     /// Wall clock minus running clock, when last looked at.
@@ -151,6 +155,7 @@ impl EngineThread {
             received: None,
             rows_since_checkpoint: 0,
             last_checkpoint: None,
+            last_commit: Ms::ZERO,
             last_snapshot: Ms(i64::MIN / 2),
             snapshot_due: true,
             clock_offset: clock::now().0,
@@ -173,7 +178,7 @@ impl EngineThread {
                 Woken::Closed => break,
             }
             self.tick();
-            if self.rule.due().is_some_and(|due| due <= self.now()) {
+            if [self.rule.due(), self.lull()].into_iter().flatten().any(|due| due <= self.now()) {
                 self.commit(false)?;
             }
         }
@@ -222,8 +227,15 @@ impl EngineThread {
         let wall = clock::now();
         // The wall clock may be set: look again at least every minute.
         let silence = self.engine.next_deadline().map(|due| (due - wall).min(Ms::minutes(1)));
-        let next = [commit, snapshot, silence].into_iter().flatten().min()?;
+        let lull = self.lull().map(|due| due - now);
+        let next = [commit, snapshot, silence, lull].into_iter().flatten().min()?;
         Some(Duration::from_millis(u64::try_from(next.0).unwrap_or(0)))
+    }
+
+    /// When a checkpoint is due because nothing comes any more.
+    fn lull(&self) -> Option<Ms> {
+        let waits = self.rows_since_checkpoint >= LULL_ROWS && self.effects.list.is_empty();
+        waits.then(|| Ms(self.last_commit.0.saturating_add(LULL.0)))
     }
 
     fn heard(&mut self, from: FromBroker) -> Result<(), Error> {
@@ -309,13 +321,14 @@ impl EngineThread {
 
     /// Makes the open batch durable, then tells of it. With `last`, the engine's state is written as well.
     fn commit(&mut self, last: bool) -> Result<(), Error> {
+        let pause = last || self.lull().is_some_and(|due| due <= self.now());
         let rows = self.effects.list.iter().filter(|e| matches!(e, Effect::Append(_))).count() as u64;
         self.rows_since_checkpoint += rows;
         let checkpoint = match self.last_checkpoint {
             None => true,
             Some(at) => {
                 self.rows_since_checkpoint > 0
-                    && (last || self.rows_since_checkpoint >= CHECKPOINT_ROWS || at.elapsed() >= CHECKPOINT_EVERY)
+                    && (pause || self.rows_since_checkpoint >= CHECKPOINT_ROWS || at.elapsed() >= CHECKPOINT_EVERY)
             }
         };
         if self.effects.list.is_empty() && !checkpoint {
@@ -326,6 +339,7 @@ impl EngineThread {
         let batch = Arc::new(self.batch(checkpoint)?);
         self.write(&batch)?;
         self.batch = batch.id;
+        self.last_commit = self.now();
         if checkpoint {
             self.rows_since_checkpoint = 0;
             self.last_checkpoint = Some(Instant::now());

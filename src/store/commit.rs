@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Committed};
 use super::connection;
-use super::error::{CommitError, OpenError};
+use super::error::{CommitError, OpenError, ReadError};
 use super::keeper::{Ask, Keeper};
 use super::key;
 use super::outbox::{self, Mark};
@@ -20,6 +20,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long closing may make the file smaller: the daemon's stop has a limit, too.
+const LAST_REST: Duration = Duration::from_secs(2);
 
 /// A row further than this from the middle of its batch is listed in `late` instead of widening the batch's range.
 const LATE_BEYOND: Ms = Ms::hours(12);
@@ -170,19 +174,33 @@ impl Committer {
         }
     }
 
-    /// Nothing was committed for a while. A history that was loaded leaves a log that is twice as large as what it made of the file.
-    pub(super) fn rest(&mut self) {
+    /// Nothing was committed for a while: after a history was loaded, one step of what makes the file small. It is sealed as far as it is old, free
+    /// pages go back, and so does the log, which is larger than the file. Returns whether there is more to do at once.
+    pub(super) fn rest(&mut self) -> bool {
         if !self.loaded {
-            return;
+            return false;
         }
-        match connection::empty_log(&self.conn) {
-            Ok(done) => self.loaded = !done,
+        match self.rest_step() {
+            Ok(more) => more,
             Err(error) => {
-                // It stays as durable as it is, and the next commit tells what ails the disk.
+                // All stays as durable as it is, and the next commit tells what ails the disk.
+                self.roll_back();
+                self.sealer.forget();
                 self.loaded = false;
-                tracing::warn!(%error, "the log could not be emptied");
+                tracing::warn!(%error, "the store could not be made smaller");
+                false
             }
         }
+    }
+
+    fn rest_step(&mut self) -> Result<bool, ReadError> {
+        let sealed = self.sealer.rest(&mut self.conn)?;
+        self.expire();
+        if sealed > 0 || seal::give_back(&self.conn, 0)? {
+            return Ok(true);
+        }
+        self.loaded = !connection::empty_log(&self.conn)?;
+        Ok(false)
     }
 
     /// How long readings are to be kept from now on.
@@ -254,7 +272,9 @@ impl Committer {
     }
 
     /// Moves the log into the database and closes it.
-    pub(super) fn close(self) -> Result<(), rusqlite::Error> {
+    pub(super) fn close(mut self) -> Result<(), rusqlite::Error> {
+        let began = Instant::now();
+        while began.elapsed() < LAST_REST && self.rest() {}
         // A reader in the middle of a question keeps the log from being cut off; what is in it is read at the next opening.
         self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         self.conn.close().map_err(|(_, e)| e)

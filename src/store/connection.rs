@@ -17,6 +17,10 @@ const WAL_BYTES: u32 = 16 << 20;
 /// To what the log is cut back after it grew beyond (a long reader): what it needs in any case.
 const WAL_LIMIT_BYTES: u32 = WAL_BYTES + (4 << 20);
 
+/// Pages that a transaction may have changed before some of them go into the log early, to be written again later: a sealing step of some hundred
+/// sources stays below.
+const SPILL_PAGES: u32 = 4000;
+
 /// The absolute name with symbolic links followed, so that one file has one lock whatever it is called.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     if let Ok(found) = fs::canonicalize(path) {
@@ -55,6 +59,7 @@ pub(super) fn tune_writer(conn: &Connection, path: &Path) -> Result<(), OpenErro
          PRAGMA wal_autocheckpoint = {pages};
          PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};
          PRAGMA cache_size = -1024;
+         PRAGMA cache_spill = {SPILL_PAGES};
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;"

@@ -126,18 +126,17 @@ impl Drop for Writer {
 }
 
 fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite::Error> {
-    let mut committed = Instant::now();
+    let (mut committed, mut resting) = (Instant::now(), false);
     loop {
-        let job = match queue.recv_timeout(QUIET) {
+        let job = match queue.recv_timeout(if resting { Duration::ZERO } else { QUIET }) {
             Ok(job) => Some(job),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
         };
         if matches!(job, Some(Job::Commit(..))) {
             committed = Instant::now();
-        } else if committed.elapsed() >= QUIET {
-            committer.rest();
         }
+        resting = committed.elapsed() >= QUIET && committer.rest();
         let Some(job) = job else { continue };
         // A caller that no longer waits has no use for the answer; the deed stands either way.
         match job {

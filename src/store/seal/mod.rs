@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 /// What is sealed when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// Rows are left hot so long before the newest reading: what is late by less is usual, and what is asked for most is nearest.
+    /// Rows are left hot so long by the gateway's clock: what is late by less is usual, and what is asked for most is nearest. A history that is
+    /// loaded is older than that when it comes.
     pub hot: Ms,
     /// An era lasts so long by the readings' own time, or until this many rows have come.
     pub era: (Ms, u64),
@@ -37,7 +38,7 @@ pub(super) struct Rules {
 impl Default for Rules {
     fn default() -> Rules {
         // 2016 rows: three weeks at a quarter of an hour. Half as many cost a tenth more on disk, twice as many hardly less.
-        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), bulk: 500, least: 49_152, step_rows: 131_072, full: 2016, enough: 504 }
+        Rules { hot: Ms::days(2), era: (Ms::days(1), 98_304), bulk: 500, least: 49_152, step_rows: 131_072, full: 2016, enough: 1008 }
     }
 }
 
@@ -56,6 +57,8 @@ pub(super) struct Sealer {
     known: Option<Known>,
     /// The newest time that readings went on to, by a clock that is not ahead of ours; None before the first commit.
     newest: Option<Ts>,
+    /// By our clock, when the newest batch was received.
+    received: Option<Ts>,
     /// An era was sealed, and nobody asked yet.
     ended: bool,
     /// Rows of the newest commit.
@@ -147,6 +150,7 @@ impl Sealer {
     /// A batch became durable. Returns whether it is one of a history that is loaded.
     pub(super) fn committed(&mut self, batch: u64, rows: u64, reached: Option<Ts>, received: Ts, checkpoint: bool) -> bool {
         self.newest = self.newest.max(reached.map(|t| t.min(received)));
+        self.received = self.received.max(Some(received));
         self.rows = rows;
         if let Some(known) = &mut self.known {
             known.batch = batch;
@@ -179,27 +183,59 @@ impl Sealer {
 
     /// One step, where there is something to do. Returns the rows that were sealed.
     pub(super) fn step(&mut self, conn: &mut Connection) -> Result<u64, ReadError> {
+        self.with_known(conn, |this, conn, known, newest| {
+            let since = match this.since {
+                Some(since) => since,
+                None => *this.since.insert(beginning(conn, known.present)?.map_or(newest, |t| t.min(newest))),
+            };
+            let long = newest - since >= this.rules.era.0 && (this.rows < this.rules.bulk || known.present.rows >= this.rules.least);
+            if long || known.present.rows >= this.rules.era.1 {
+                this.turn(conn, known, newest)?;
+            }
+            this.seal_oldest(conn, known, newest)
+        })
+    }
+
+    /// One step after a history was loaded and nothing comes any more: the present era does not wait for its end either.
+    pub(super) fn rest(&mut self, conn: &mut Connection) -> Result<u64, ReadError> {
+        self.with_known(conn, |this, conn, known, newest| {
+            if known.over.is_empty() && known.batch <= known.folded {
+                this.turn(conn, known, newest)?;
+            }
+            this.seal_oldest(conn, known, newest)
+        })
+    }
+
+    /// Nothing is done before the first commit, and what is known is kept only where nothing failed.
+    fn with_known(
+        &mut self,
+        conn: &mut Connection,
+        f: impl FnOnce(&mut Sealer, &mut Connection, &mut Known, Ts) -> Result<u64, ReadError>,
+    ) -> Result<u64, ReadError> {
         let Some(newest) = self.newest else { return Ok(0) };
         let mut known = match self.known.take() {
             Some(known) => known,
             None => Known::read(conn)?,
         };
-        let since = match self.since {
-            Some(since) => since,
-            None => *self.since.insert(beginning(conn, known.present)?.map_or(newest, |t| t.min(newest))),
-        };
-        let long = newest - since >= self.rules.era.0 && (self.rows < self.rules.bulk || known.present.rows >= self.rules.least);
-        if (long || known.present.rows >= self.rules.era.1) && known.over.len() < ERAS - 1 && known.present.rows > 0 {
-            turn(conn, &mut known)?;
-            self.since = Some(newest);
-        }
-        let cutoff = key::floor(newest - self.rules.hot);
-        let sealed = match known.over.first().copied() {
-            Some(era) if era.batch <= known.folded && cold(known.over.len(), era) < cutoff => self.seal(conn, &mut known, era, cutoff)?,
-            _ => 0,
-        };
+        let sealed = f(self, conn, &mut known, newest)?;
         self.known = Some(known);
         Ok(sealed)
+    }
+
+    fn turn(&mut self, conn: &mut Connection, known: &mut Known, newest: Ts) -> rusqlite::Result<()> {
+        if known.over.len() < ERAS - 1 && known.present.rows > 0 {
+            turn(conn, known)?;
+            self.since = Some(newest);
+        }
+        Ok(())
+    }
+
+    fn seal_oldest(&mut self, conn: &mut Connection, known: &mut Known, newest: Ts) -> Result<u64, ReadError> {
+        let cutoff = key::floor(self.received.map_or(newest, |ours| ours.max(newest)) - self.rules.hot);
+        match known.over.first().copied() {
+            Some(era) if era.batch <= known.folded && cold(known.over.len(), era) < cutoff => self.seal(conn, known, era, cutoff),
+            _ => Ok(0),
+        }
     }
 
     fn seal(&mut self, conn: &mut Connection, known: &mut Known, era: Era, cutoff: i64) -> Result<u64, ReadError> {
@@ -249,14 +285,15 @@ const SPARE: u64 = 128 << 10;
 const GIVEN_BACK: u32 = 1024;
 
 /// Pages that were emptied are taken by the rows of the next days. What is free beyond that (a history was loaded at once) goes back to the
-/// file system, a piece with each era.
-fn give_back(conn: &Connection, rows: u64) -> rusqlite::Result<()> {
+/// file system, a piece with each era, and all of it when nothing comes any more. Returns whether there was something.
+pub(super) fn give_back(conn: &Connection, rows: u64) -> rusqlite::Result<bool> {
     let free: u32 = conn.query_row("PRAGMA freelist_count", [], |r| r.get(0))?;
     let page: u32 = conn.query_row("PRAGMA page_size", [], |r| r.get(0))?;
-    if u64::from(free) * u64::from(page) > SPARE + HOT_ROW * rows {
+    let much = u64::from(free) * u64::from(page) > SPARE + HOT_ROW * rows;
+    if much {
         conn.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?.query_map([], |_| Ok(()))?.for_each(drop);
     }
-    Ok(())
+    Ok(much)
 }
 
 /// The next table's turn.

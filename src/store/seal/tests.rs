@@ -174,6 +174,27 @@ fn what_is_cold_and_folded_is_sealed_and_nothing_else() {
 }
 
 #[test]
+fn a_history_that_was_loaded_is_sealed_whole_when_nothing_comes_any_more() {
+    let mut s = Store::with(Rules { bulk: 10, least: 30, ..SMALL });
+    let now = 100 * DAY;
+    for day in 0..6 {
+        let rows = (0..8).flat_map(|i| [row(day * DAY + i * 3_600_000, 1, i), row(day * DAY + i * 3_600_000, 2, -i)]).collect();
+        s.commit(rows, now, false).unwrap();
+        s.committer.tidy();
+    }
+    assert_eq!(s.count("chunks"), 0, "nothing is folded yet");
+    s.commit(vec![], now, true).unwrap();
+    while s.committer.rest() {}
+    assert_eq!(s.count("readings"), 0);
+    // Of the newest days it stays as it is.
+    s.commit((0..90).map(|i| row(7 * DAY + i, 3, i)).chain([row(now - DAY, 1, 9)]).collect(), now, true).unwrap();
+    while s.committer.rest() {}
+    assert_eq!(s.count("readings"), 1);
+    assert_eq!(std::fs::metadata(s.path.with_extension("db-wal")).unwrap().len(), 0);
+    s.check(&[(i64::MIN, i64::MAX, 1, 1000), (3 * DAY, now, 2, 1000), (7 * DAY, 8 * DAY, 3, 100)]);
+}
+
+#[test]
 fn a_late_row_is_merged_and_stands_among_the_changes() {
     let mut s = Store::new();
     for day in 0..10 {
