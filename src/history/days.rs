@@ -216,7 +216,7 @@ fn from_rows(
     loop {
         // Behind the end only the reading is looked for that shows it, however late it came.
         let (to, limit) = if from < end { (end, PAGE) } else { (Ts::LATEST, WARM_UP) };
-        let rows = reader.readings(register.source, from, to, limit)?;
+        let rows = reader.readings_columns(register.source, register.width(), (from, to), limit)?;
         for row in &rows {
             fold.row(row);
             found.extend(fold.take_over().into_iter().map(|o| o.bucket));

@@ -32,7 +32,7 @@ pub fn intervals(
     limit: usize,
 ) -> Result<Intervals, ReadError> {
     let before = rows_before(reader, register, span.from, topology.since)?;
-    let rows = reader.readings(register.source, span.from, span.to, limit)?;
+    let rows = reader.readings_columns(register.source, register.width(), (span.from, span.to), limit)?;
     let mut story = Story::new(Account::new(&topology.point(point).meter, register, topology.since), &before);
     rows.iter().for_each(|row| story.row(row));
     let (intervals, ignored) = story.finish();

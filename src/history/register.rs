@@ -52,6 +52,11 @@ impl Register {
         })
     }
 
+    /// So many of a row's first values must be read for it.
+    pub(super) fn width(self) -> usize {
+        self.column + 1
+    }
+
     /// Its name in the store. None where the store has no room for the column.
     pub fn series(self) -> Option<Series> {
         Some(Series { source: self.source, column: u8::try_from(self.column).ok()? })

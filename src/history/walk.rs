@@ -38,7 +38,7 @@ pub(super) fn walk(
         account.each(&row, f);
     }
     each_row(reader, register, span, &mut |row| account.each(row, f))?;
-    for row in reader.readings(register.source, span.to, span.to + AFTER, WARM_UP)? {
+    for row in reader.readings_columns(register.source, register.width(), (span.to, span.to + AFTER), WARM_UP)? {
         let mut over = false;
         account.each(&row, &mut |i| {
             over |= i.to >= span.to;
@@ -55,7 +55,7 @@ pub(super) fn walk(
 fn each_row(reader: &Reader, register: Register, span: Span, f: &mut impl FnMut(&Row)) -> Result<(), ReadError> {
     let mut from = span.from;
     while from < span.to {
-        let rows = reader.readings(register.source, from, span.to, PAGE)?;
+        let rows = reader.readings_columns(register.source, register.width(), (from, span.to), PAGE)?;
         rows.iter().for_each(&mut *f);
         match rows.last() {
             Some(last) if rows.len() == PAGE => from = last.ts + Ms(1),
@@ -68,7 +68,7 @@ fn each_row(reader: &Reader, register: Register, span: Span, f: &mut impl FnMut(
 /// The last few rows before `from` of which an account takes on the register, oldest first.
 pub(super) fn rows_before(reader: &Reader, register: Register, from: Ts, since: Ts) -> Result<Vec<Row>, ReadError> {
     for near in NEAR {
-        let rows = reader.readings(register.source, from - near, from, PAGE)?;
+        let rows = reader.readings_columns(register.source, register.width(), (from - near, from), PAGE)?;
         let whole = rows.len() < PAGE;
         let mut good: Vec<Row> = rows.into_iter().filter(|row| matches!(register.reading(row, since), Some(Ok(_)))).collect();
         if !whole {

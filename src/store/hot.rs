@@ -5,7 +5,7 @@
 //! silent, and passing over all rows is quicker.
 
 use super::key;
-use super::query::{ROW, row_of};
+use super::query::{row_columns, row_of_width};
 use super::seal::TABLES;
 use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::Ts;
@@ -14,8 +14,15 @@ use rusqlite::{Connection, OptionalExtension};
 /// Steps that do not find the source, after which instants are no longer looked at one by one.
 const STRANGERS: u32 = 32;
 
-/// Appends the rows of a source with `from <= ts < to`, by time, at most `limit` of each table.
-pub(super) fn rows(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize, out: &mut Vec<Row>) -> rusqlite::Result<()> {
+/// Appends the rows of a source with `from <= ts < to`, by time, at most `limit` of each table; of each its first `width` values.
+pub(super) fn rows(
+    conn: &Connection,
+    source: SourceId,
+    width: usize,
+    (from, to): (Ts, Ts),
+    limit: usize,
+    out: &mut Vec<Row>,
+) -> rusqlite::Result<()> {
     let begin = out.len();
     let end = key::floor(to);
     // Rows before the mark are sealed.
@@ -25,7 +32,7 @@ pub(super) fn rows(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit:
         let (ix, mark): (u8, i64) = (r.get(0)?, r.get(1)?);
         let at = key::floor(from).max(mark);
         if let Some(table) = TABLES.get(usize::from(ix)).filter(|_| at < end) {
-            of_table(conn, table, source, (at, end), limit, out)?;
+            of_table(conn, (table, width), source, (at, end), limit, out)?;
         }
     }
     // A row that came late lies in a younger table than its neighbours.
@@ -35,17 +42,17 @@ pub(super) fn rows(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit:
 
 fn of_table(
     conn: &Connection,
-    table: &str,
+    (table, width): (&str, usize),
     source: SourceId,
     (mut at, end): (i64, i64),
     limit: usize,
     out: &mut Vec<Row>,
 ) -> rusqlite::Result<()> {
     let (full, mut strangers) = (out.len().saturating_add(limit), 0);
-    let mut here = conn.prepare_cached(&here_statement(table))?;
+    let mut here = conn.prepare_cached(&here_statement(table, width))?;
     let mut next = conn.prepare_cached(&format!("SELECT r.key FROM {table} r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key LIMIT 1"))?;
     while out.len() < full && strangers < STRANGERS {
-        let found = here.query_row((at, end, source.0), row_of).optional()?;
+        let found = here.query_row((at, end, source.0), |r| row_of_width(r, width)).optional()?;
         let ts = if let Some(row) = found {
             out.push(row);
             strangers = 0;
@@ -59,18 +66,20 @@ fn of_table(
         at = key::floor(Ts(ts.0.saturating_add(1)));
     }
     let rest = full - out.len();
+    let columns = row_columns(width);
     let mut all =
-        conn.prepare_cached(&format!("SELECT {ROW} FROM {table} r WHERE r.key >= ?1 AND r.key < ?2 AND r.source = ?3 ORDER BY r.key"))?;
-    for row in all.query_map((at, end, source.0), row_of)?.take(rest) {
+        conn.prepare_cached(&format!("SELECT {columns} FROM {table} r WHERE r.key >= ?1 AND r.key < ?2 AND r.source = ?3 ORDER BY r.key"))?;
+    for row in all.query_map((at, end, source.0), |r| row_of_width(r, width))?.take(rest) {
         out.push(row?);
     }
     Ok(())
 }
 
 /// The row of source `?3` at the first instant that any row in `?1..?2` has, if it lies in that span.
-pub(super) fn here_statement(table: &str) -> String {
+pub(super) fn here_statement(table: &str, width: usize) -> String {
+    let columns = row_columns(width);
     format!(
-        "SELECT {ROW} FROM {table} r
+        "SELECT {columns} FROM {table} r
          WHERE r.key = (SELECT key >> 20 << 20 | ?3 FROM {table} WHERE key >= ?1 ORDER BY key LIMIT 1) AND r.key >= ?1 AND r.key < ?2"
     )
 }
@@ -100,7 +109,7 @@ mod tests {
         for source in 1..=6 {
             for (from, to) in [(0, 400), (15, 130), (30, 60), (119, 121), (400, 500)] {
                 let mut found = vec![];
-                super::rows(&conn, SourceId(source), Ts(from), Ts(to), usize::MAX, &mut found).unwrap();
+                super::rows(&conn, SourceId(source), 8, (Ts(from), Ts(to)), usize::MAX, &mut found).unwrap();
                 let found: Vec<i64> = found.iter().map(|r| r.ts.0).collect();
                 let there: Vec<i64> = rows.iter().filter(|(t, s)| *s == source && (from..to).contains(t)).map(|r| r.0).collect();
                 assert_eq!(found, there, "source {source} in {from}..{to}");

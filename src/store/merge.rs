@@ -48,7 +48,7 @@ pub(super) fn each(
     f: &mut dyn FnMut(&Row, Option<u64>) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
     let (from, to) = (key::split(keys.start).0, Ts(key::split(keys.end - 1).0.0.saturating_add(1)));
-    let wanted = u8::try_from((1u32 << width.min(8)) - 1).unwrap_or(sealed::ALL);
+    let wanted = sealed::first_columns(width);
     let mut waiting: Vec<Place> = sealed::in_span(conn, from, to)?;
     let mut open: BinaryHeap<Reverse<Open>> = BinaryHeap::new();
     let mut s = conn.prepare_cached(&page_statement(width))?;

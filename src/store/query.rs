@@ -17,9 +17,6 @@ use std::borrow::Cow;
 /// weeks, and for a source that is silent all that time some 20 ms.
 pub const LOOK_BACK_ROWS: u32 = 200_000;
 
-/// The columns of a [`Row`], in the order that [`row_of`] takes them.
-pub(super) const ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7";
-
 /// The columns of a [`StoredRow`], in the order that [`stored_row_of`] takes them.
 pub(super) const STORED_ROW: &str = "r.key, r.flags, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.v6, r.v7, r.batch, r.pos";
 
@@ -140,7 +137,8 @@ fn kind_of(text: &str) -> Result<IdentityKind, ReadError> {
     }
 }
 
-pub(super) fn row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+/// The first columns of [`STORED_ROW`].
+fn row_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let mut values = Values::NONE;
     for i in 0..MAX_COLUMNS {
         if let Some(v) = r.get(2 + i)? {
@@ -169,12 +167,18 @@ pub(super) fn row_at(conn: &Connection, source: SourceId, ts: Ts) -> Result<Opti
     }
 }
 
-/// Rows of one source with `from <= ts < to`, by time.
-pub(super) fn readings(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize) -> Result<Vec<Row>, ReadError> {
+/// Rows of one source with `from <= ts < to`, by time, of each its first `width` values.
+pub(super) fn readings(
+    conn: &Connection,
+    source: SourceId,
+    width: usize,
+    (from, to): (Ts, Ts),
+    limit: usize,
+) -> Result<Vec<Row>, ReadError> {
     let mut rows = vec![];
-    sealed::rows(conn, source, from, to, limit, &mut rows)?;
+    sealed::rows(conn, source, width, (from, to), limit, &mut rows)?;
     let sealed = rows.len();
-    hot::rows(conn, source, from, to, limit, &mut rows)?;
+    hot::rows(conn, source, width, (from, to), limit, &mut rows)?;
     if sealed > 0 && sealed < rows.len() {
         // What came late lies among what is sealed.
         rows.sort_by_key(|r| r.ts);
@@ -183,10 +187,15 @@ pub(super) fn readings(conn: &Connection, source: SourceId, from: Ts, to: Ts, li
     Ok(rows)
 }
 
-/// Hot rows with keys in `?1..?2` by key, as [`row_of_width`] takes them: what is not asked for is not unpacked.
-pub(super) fn page_statement(width: usize) -> String {
+/// The columns of a row in the order that [`row_of_width`] takes them: what is not asked for is not unpacked.
+pub(super) fn row_columns(width: usize) -> String {
     let values: String = (0..width.min(MAX_COLUMNS)).map(|i| format!(", r.v{i}")).collect();
-    format!("SELECT r.key, r.flags, r.batch{values} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key")
+    format!("r.key, r.flags, r.batch{values}")
+}
+
+/// Hot rows with keys in `?1..?2` by key.
+pub(super) fn page_statement(width: usize) -> String {
+    format!("SELECT {} FROM readings r WHERE r.key >= ?1 AND r.key < ?2 ORDER BY r.key", row_columns(width))
 }
 
 pub(super) fn row_of_width(r: &rusqlite::Row<'_>, width: usize) -> rusqlite::Result<Row> {
@@ -364,7 +373,7 @@ mod tests {
         super::super::schema::prepare(&mut conn, &path).unwrap();
         for sql in [
             "SELECT key FROM hot_0 r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 1",
-            &hot::here_statement("hot_0"),
+            &hot::here_statement("hot_0", 3),
             "SELECT * FROM hot_0 r WHERE r.key >= 1 AND r.key < 3 AND r.source = 2 ORDER BY r.key LIMIT 4",
             "SELECT * FROM readings r WHERE r.key >= 1 AND r.key < 3 ORDER BY r.key LIMIT 4",
             "SELECT key FROM (SELECT key, source FROM readings WHERE key >= 0 AND key < 1 ORDER BY key DESC LIMIT 3) WHERE source = 2 LIMIT 1",

@@ -49,7 +49,12 @@ impl Reader {
     /// Rows of one source with `from <= ts < to`, by time, at most `limit`; the next page begins after the last row's `ts`.
     /// The time it takes goes with its own sealed rows in the span, and with the hot rows of *all* sources there.
     pub fn readings(&self, source: SourceId, from: Ts, to: Ts, limit: usize) -> Result<Vec<Row>, ReadError> {
-        self.ask(|c| query::readings(c, source, from, to, limit))
+        self.readings_columns(source, MAX_COLUMNS, (from, to), limit)
+    }
+
+    /// Like [`Reader::readings`], but of each row only its first `width` values.
+    pub fn readings_columns(&self, source: SourceId, width: usize, span: (Ts, Ts), limit: usize) -> Result<Vec<Row>, ReadError> {
+        self.ask(|c| query::readings(c, source, width, span, limit))
     }
 
     /// The newest row of a source strictly before `ts`, within [`LOOK_BACK_ROWS`].

@@ -140,13 +140,25 @@ pub(super) fn row_before(conn: &Connection, source: SourceId, ts: Ts) -> Result<
     Ok(chunk.position(ts).checked_sub(1).map(|at| chunk.row(at, source)))
 }
 
-/// Appends the sealed rows of a source with `from <= ts < to`, by time, at most `limit`.
-pub(super) fn rows(conn: &Connection, source: SourceId, from: Ts, to: Ts, limit: usize, out: &mut Vec<Row>) -> Result<(), ReadError> {
+/// The first so many columns of a row.
+pub(super) fn first_columns(width: usize) -> u8 {
+    u8::try_from((1u32 << width.min(MAX_COLUMNS)) - 1).unwrap_or(ALL)
+}
+
+/// Appends the sealed rows of a source with `from <= ts < to`, by time, at most `limit`; of each its first `width` values.
+pub(super) fn rows(
+    conn: &Connection,
+    source: SourceId,
+    width: usize,
+    (from, to): (Ts, Ts),
+    limit: usize,
+    out: &mut Vec<Row>,
+) -> Result<(), ReadError> {
     for place in of_source(conn, source, from, to, limit)? {
         if out.len() >= limit {
             break;
         }
-        let chunk = read(conn, place, ALL)?;
+        let chunk = read(conn, place, first_columns(width))?;
         let (begin, end) = (chunk.position(from), chunk.position(to));
         out.extend((begin..end).take(limit - out.len()).map(|i| chunk.row(i, source)));
     }

@@ -70,7 +70,10 @@ pub async fn readings(
     let (span, limit) = (past.span, past.limit);
     let (columns, register) = past.bound.as_ref().map_or((Arc::from([]), None), |b| (b.columns.clone(), b.register));
     let rows = match past.bound.as_ref().and_then(|b| b.source) {
-        Some(source) => store.ask(move |r| r.readings(source, span.from, span.to, limit)).await?,
+        Some(source) => {
+            let width = columns.len();
+            store.ask(move |r| r.readings_columns(source, width, (span.from, span.to), limit)).await?
+        }
         None => vec![],
     };
     Ok(Json(Readings {
