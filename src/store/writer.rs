@@ -49,7 +49,7 @@ impl Writer {
         let thread = Builder::new()
             .name("store".into())
             .spawn(move || {
-                let closed = serve(committer, queue);
+                let closed = serve(committer, &queue);
                 // The next process may open only what this one has closed.
                 drop(lock);
                 closed
@@ -125,7 +125,7 @@ impl Drop for Writer {
     }
 }
 
-fn serve(mut committer: Committer, queue: Receiver<Job>) -> Result<(), rusqlite::Error> {
+fn serve(mut committer: Committer, queue: &Receiver<Job>) -> Result<(), rusqlite::Error> {
     let (mut committed, mut resting) = (Instant::now(), false);
     loop {
         let job = match queue.recv_timeout(if resting { Duration::ZERO } else { QUIET }) {
