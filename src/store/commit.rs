@@ -6,6 +6,7 @@ use super::error::{CommitError, OpenError, ReadError};
 use super::keeper::{Ask, Keeper};
 use super::key;
 use super::outbox::{self, Mark};
+use super::part::beside;
 use super::query::{self, Head, integer, kind_text, quantity_text};
 use super::retention::{Retainer, Retention};
 use super::seal::{self, Behind, Sealer};
@@ -21,6 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// A smaller log is left as it is: who is polled every quarter of an hour is quiet in between, too.
+const LOG_LEFT: u64 = 1 << 20;
 
 /// How long closing may make the file smaller: the daemon's stop has a limit, too.
 const LAST_REST: Duration = Duration::from_secs(2);
@@ -199,7 +203,8 @@ impl Committer {
         if sealed > 0 || seal::give_back(&self.conn, 0)? {
             return Ok(true);
         }
-        self.loaded = !connection::empty_log(&self.conn)?;
+        let log = fs::metadata(beside(&self.path, "-wal")).map_or(0, |m| m.len());
+        self.loaded = log > LOG_LEFT && !connection::empty_log(&self.conn)?;
         Ok(false)
     }
 
@@ -460,7 +465,7 @@ mod tests {
         commit(&mut committer, 1, 20);
         committer.rest();
         assert!(log() > 0, "what comes in day by day is copied when the log is full");
-        commit(&mut committer, 2, 2_000);
+        commit(&mut committer, 2, 40_000);
         let reader = connection::to_read(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM readings").unwrap();
         committer.rest();

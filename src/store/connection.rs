@@ -17,9 +17,9 @@ const WAL_BYTES: u32 = 16 << 20;
 /// To what the log is cut back after it grew beyond (a long reader): what it needs in any case.
 const WAL_LIMIT_BYTES: u32 = WAL_BYTES + (4 << 20);
 
-/// Pages that a transaction may have changed before some of them go into the log early, to be written again later: a sealing step of some hundred
+/// What a transaction may have changed before some of it goes into the log early, to be written again later: a sealing step of some hundred
 /// sources stays below.
-const SPILL_PAGES: u32 = 4000;
+const SPILL_BYTES: u32 = 4 << 20;
 
 /// The absolute name with symbolic links followed, so that one file has one lock whatever it is called.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
@@ -53,13 +53,13 @@ pub(super) fn to_write(path: &Path) -> Result<Connection, OpenError> {
 /// The writer's PRAGMAs, once the file is known to be ours and in WAL mode.
 pub(super) fn tune_writer(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let page: u32 = conn.pragma_query_value(None, "page_size", |r| r.get(0)).map_err(|e| OpenError::sqlite(path, e))?;
-    let pages = WAL_BYTES / page.max(512);
+    let (pages, spill) = (WAL_BYTES / page.max(512), SPILL_BYTES / page.max(512));
     conn.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = {pages};
          PRAGMA journal_size_limit = {WAL_LIMIT_BYTES};
          PRAGMA cache_size = -1024;
-         PRAGMA cache_spill = {SPILL_PAGES};
+         PRAGMA cache_spill = {spill};
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;"

@@ -1,8 +1,9 @@
 //! Sealing: rows that have cooled go from the hot tables into chunks, a bounded step at a time, on the store's thread.
 //!
 //! Rows arrive in the table of the present era; after a day of readings the next table's turn comes. An era that is over is sealed, oldest
-//! first, once nearly all of its rows are older than two days (most of them, where no table is left for the next turn): each step appends rows of all sources to their source's last chunk (or
-//! merges them into the one that they lie in) and moves the era's mark behind them, in one transaction; the last one empties the table.
+//! first, once nearly all of its rows are older than two days (most of them, where no table is left for the next turn): each step appends
+//! rows of all sources to their source's last chunk (or merges them into the one that they lie in) and moves the era's mark behind them, in
+//! one transaction; the last one empties the table.
 //! Only what the newest checkpoint has folded is sealed, so whoever folds from there still finds each later commit whole.
 
 use super::chunk::Columns;
@@ -150,7 +151,7 @@ impl Sealer {
     /// A batch became durable. Returns whether it is one of a history that is loaded.
     pub(super) fn committed(&mut self, batch: u64, rows: u64, reached: Option<Ts>, received: Ts, checkpoint: bool) -> bool {
         self.newest = self.newest.max(reached.map(|t| t.min(received)));
-        self.received = self.received.max(Some(received));
+        self.received = Some(received);
         self.rows = rows;
         if let Some(known) = &mut self.known {
             known.batch = batch;
@@ -196,14 +197,19 @@ impl Sealer {
         })
     }
 
-    /// One step after a history was loaded and nothing comes any more: the present era does not wait for its end either.
+    /// One step after a history was loaded and nothing comes any more: an era that is old does not wait for its end either.
     pub(super) fn rest(&mut self, conn: &mut Connection) -> Result<u64, ReadError> {
         self.with_known(conn, |this, conn, known, newest| {
-            if known.over.is_empty() && known.batch <= known.folded {
+            if known.over.is_empty() && known.batch <= known.folded && all_but(conn, known.present, FEW)? < this.cutoff(newest) {
                 this.turn(conn, known, newest)?;
             }
             this.seal_oldest(conn, known, newest)
         })
+    }
+
+    /// Rows with smaller keys have cooled.
+    fn cutoff(&self, newest: Ts) -> i64 {
+        key::floor(self.received.map_or(newest, |ours| ours.max(newest)) - self.rules.hot)
     }
 
     /// Nothing is done before the first commit, and what is known is kept only where nothing failed.
@@ -231,7 +237,7 @@ impl Sealer {
     }
 
     fn seal_oldest(&mut self, conn: &mut Connection, known: &mut Known, newest: Ts) -> Result<u64, ReadError> {
-        let cutoff = key::floor(self.received.map_or(newest, |ours| ours.max(newest)) - self.rules.hot);
+        let cutoff = self.cutoff(newest);
         match known.over.first().copied() {
             Some(era) if era.batch <= known.folded && cold(known.over.len(), era) < cutoff => self.seal(conn, known, era, cutoff),
             _ => Ok(0),
@@ -289,11 +295,13 @@ const GIVEN_BACK: u32 = 1024;
 pub(super) fn give_back(conn: &Connection, rows: u64) -> rusqlite::Result<bool> {
     let free: u32 = conn.query_row("PRAGMA freelist_count", [], |r| r.get(0))?;
     let page: u32 = conn.query_row("PRAGMA page_size", [], |r| r.get(0))?;
-    let much = u64::from(free) * u64::from(page) > SPARE + HOT_ROW * rows;
-    if much {
-        conn.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?.query_map([], |_| Ok(()))?.for_each(drop);
+    if u64::from(free) * u64::from(page) <= SPARE + HOT_ROW * rows {
+        return Ok(false);
     }
-    Ok(much)
+    conn.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?.query_map([], |_| Ok(()))?.for_each(drop);
+    // A file that somebody else made anew may keep them all.
+    let left: u32 = conn.query_row("PRAGMA freelist_count", [], |r| r.get(0))?;
+    Ok(left < free)
 }
 
 /// The next table's turn.
