@@ -207,9 +207,10 @@ impl Sealer {
         })
     }
 
-    /// Rows with smaller keys have cooled.
+    /// Rows with smaller keys have cooled: none that runs ahead of the others, whatever our clock says.
     fn cutoff(&self, newest: Ts) -> i64 {
-        key::floor(self.received.map_or(newest, |ours| ours.max(newest)) - self.rules.hot)
+        let ours = self.received.map_or(newest, |ours| ours.max(newest));
+        key::floor((ours - self.rules.hot).min(newest + Ms(1)))
     }
 
     /// Nothing is done before the first commit, and what is known is kept only where nothing failed.
