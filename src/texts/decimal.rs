@@ -98,6 +98,10 @@ impl std::fmt::Display for Decimal {
 
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let unit = 10i64.pow(u32::from(self.places));
+        if self.digits % unit == 0 {
+            return s.serialize_i64(self.digits / unit);
+        }
         let mut out = [0; LENGTH];
         serde_json::from_str::<&RawValue>(self.text(&mut out)).map_err(serde::ser::Error::custom)?.serialize(s)
     }
