@@ -91,7 +91,13 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
         // The semaphore is never closed; were it, nobody could be let in.
         let Ok(place) = places.clone().acquire_owned().await else { std::future::pending().await };
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, _)) => {
+                // The end of an answer, or an event of a live stream, must not wait for the client's acknowledgement of what came before.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection sends in larger pieces");
+                }
+                return (stream, place);
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 drop(place);
