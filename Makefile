@@ -33,7 +33,7 @@ pictures: ## the README's pictures, taken in a browser (docs/pictures)
 package: ## target/debian/heyun_*.deb
 	@scripts/package.sh
 
-fuzz: ## every fuzz target for a minute each (FUZZ_SECONDS=)
+fuzz: ## every fuzz target for a minute each (FUZZ_SECONDS=); each decoder alone (FUZZ_EACH=)
 	@scripts/fuzz.sh
 
 clean-demo: ## forget what `make run` stored

@@ -7,7 +7,7 @@ pub mod ingest;
 
 #[cfg(feature = "daemon")]
 pub mod cli;
-#[cfg(feature = "daemon")]
+#[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;

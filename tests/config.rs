@@ -1,7 +1,7 @@
 //! The config from outside: the shipped files pass, every rule has a file that breaks it, and nothing makes the check panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 
-use heyun::config::{self, Config, LoadError, Problem};
+use heyun::config::{self, Catalogue, Config, LoadError, Problem};
 use heyun::domain::topology::{Boundary, PlaceIx, PlaceKind, PointKind, Responsible};
 use heyun::domain::units::{Millilitres, MillilitresPerHour};
 use proptest::prelude::*;
@@ -17,13 +17,13 @@ fn text(path: &Path) -> String {
 }
 
 fn good(text: &str) -> Config {
-    config::parse(text).unwrap_or_else(|p| panic!("{}", config::render(Path::new("config"), &p)))
+    config::parse(text, Catalogue::default()).unwrap_or_else(|p| panic!("{}", config::render(Path::new("config"), &p)))
 }
 
 fn problems(path: &Path) -> Vec<Problem> {
     match config::load(path) {
         Ok(_) => vec![],
-        Err(LoadError::Problems(p)) => p,
+        Err(LoadError::Problems(files)) => files.into_iter().flat_map(|f| f.problems).collect(),
         Err(e) => panic!("{e}"),
     }
 }
@@ -127,7 +127,7 @@ fn the_reference_is_understood() {
     assert_eq!(bulk.limits.per_month, Some(Millilitres::tonnes(1_000)));
     assert_eq!(bulk.price_milliyuan_per_tonne, Some(3_600));
     let b = bulk.source.as_ref().unwrap();
-    assert_eq!((b.topic.as_str(), b.column), ("meters/b15/state", 0));
+    assert_eq!((b.topic.as_str(), b.column), ("meters/b15/state", Some(0)));
 
     let shop = t.point(t.point_by_key("b15-shop-sub").unwrap());
     assert_eq!((shop.name.as_str(), shop.parent), ("15号楼商铺", t.point_by_key("b15-bulk")));
@@ -250,7 +250,7 @@ fn a_file_in_another_encoding_says_so() {
 fn every_prefix_of_the_reference_is_answered() {
     let reference = text(&shipped("heyun.toml"));
     for (i, _) in reference.char_indices().step_by(7) {
-        if let Err(p) = config::parse(&reference[..i]) {
+        if let Err(p) = config::parse(&reference[..i], Catalogue::default()) {
             assert!(!p.is_empty(), "refused without a reason at {i}");
         }
     }
@@ -299,14 +299,14 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_check_panic(text in any::<String>()) {
-        if let Err(p) = config::parse(&text) {
+        if let Err(p) = config::parse(&text, Catalogue::default()) {
             prop_assert!(!p.is_empty());
         }
     }
 
     #[test]
     fn no_slip_in_the_reference_makes_it_panic(text in mutilated()) {
-        if let Err(p) = config::parse(&text) {
+        if let Err(p) = config::parse(&text, Catalogue::default()) {
             prop_assert!(!p.is_empty());
             let lines = text.lines().count().max(1);
             prop_assert!(p.iter().all(|p| p.line >= 1 && p.line <= lines + 1));

@@ -42,7 +42,7 @@ fn topology(tz: TimeZone) -> Topology {
             max_flow: MillilitresPerHour::litres(5_000),
             mean_flow_over,
         },
-        source: Some(Binding { topic: format!("t{i}"), feed: FeedIx(0), column: i }),
+        source: Some(Binding { topic: format!("t{i}"), feed: FeedIx(0), column: Some(i) }),
         limits: Limits::default(),
         price_milliyuan_per_tonne: None,
     };
@@ -62,7 +62,7 @@ fn topology(tz: TimeZone) -> Topology {
             residents: None,
         }],
         points,
-        feeds: vec![Feed { name: "f".into(), columns: columns() }],
+        feeds: vec![Feed { name: "f".into(), columns: columns(), wakes: None }],
     }
 }
 

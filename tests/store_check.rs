@@ -269,7 +269,8 @@ fn a_lost_first_page_is_made_anew() {
 #[test]
 fn the_first_page_of_a_migrated_file_is_not_guessed() {
     let batches = script::batches();
-    for version in 1..=older::VERSIONS.len() {
+    // What led from the sixth on moved no table.
+    for version in 1..=5 {
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings { path: dir.path().join("heyun.db") };
         fs::write(&settings.path, older::file(version, &batches[..3])).unwrap();

@@ -37,6 +37,10 @@ pub enum Command {
     ///
     /// Changes nothing and needs no rights: no password is read, no database opened, no broker asked. Problems go to stderr, exit code 78.
     Check(ConfigFile),
+    /// The devices whose messages are understood: their profiles, with topics, columns and what to know of them.
+    ///
+    /// How to write a profile of one's own: docs/guide/devices.md.
+    Devices(Devices),
     /// A made-up community over MQTT: weeks of history first, then live.
     ///
     /// Publishes at QoS 1 to the broker and the topics that the config names; a message counts as sent when the broker has acknowledged it. All of it comes from the seed: the same seed tells the same water at the same moment, whatever the length of the history. What goes wrong (a leak, a running toilet, air in a riser) hangs on ids of config/demo.toml. Guide: docs/guide/demo.md.
@@ -62,6 +66,16 @@ pub struct ConfigFile {
     /// The config (TOML).
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Devices {
+    /// Only this one, with all that is known of it.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// The config (TOML), to see also the profiles beside it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

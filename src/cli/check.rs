@@ -1,16 +1,25 @@
 //! `heyun check`.
 
-use super::{Error, answer};
-use crate::config;
+use super::{Error, answer, devices};
 use std::path::Path;
 
 pub fn run(path: &Path) -> Result<(), Error> {
-    let config = config::load(path).map_err(|e| Error::config(path, e))?;
+    let config = devices::load(path)?;
     let subscriptions = config.mqtt.as_ref().map_or(0, |m| m.subscriptions.len());
-    let meters = counted(config.topology.points.len(), "meter");
+    let metered = config.topology.metered().count();
+    let mut told = vec![counted(metered, "meter")];
+    // What a config does not use needs no word.
+    let mut also = |n: usize, noun| {
+        if n > 0 {
+            told.push(counted(n, noun));
+        }
+    };
+    also(config.topology.points.len() - metered, "sensor");
+    also(config.own_profiles.len(), "device profile");
     // Without any, nobody is told: that is allowed, and not hidden.
     let channels = counted(config.channels.len(), "channel");
-    answer(&format!("{}: ok ({meters}, {}, {channels})", path.display(), counted(subscriptions, "subscription")));
+    told.extend([counted(subscriptions, "subscription"), channels]);
+    answer(&format!("{}: ok ({})", path.display(), told.join(", ")));
     Ok(())
 }
 

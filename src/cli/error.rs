@@ -1,6 +1,6 @@
 //! The one table from what went wrong to the exit code and to what the user sees.
 
-use crate::config::{self, LoadError, Problem};
+use crate::config::{self, FileProblems, LoadError};
 use crate::store::{BackupError, CheckError, OpenError, ReadError, RepairError};
 use crate::{daemon, export, replay, sim};
 use std::error::Error as _;
@@ -45,14 +45,16 @@ pub enum Error {
     LogFilter(String),
     #[error("cannot read the config {}", path.display())]
     ConfigFile { path: PathBuf, source: std::io::Error },
-    #[error("the config {} has {} problem(s)", path.display(), problems.len())]
-    ConfigProblems { path: PathBuf, problems: Vec<Problem> },
+    #[error("the config {} has {} problem(s)", path.display(), files.iter().map(|f| f.problems.len()).sum::<usize>())]
+    ConfigProblems { path: PathBuf, files: Vec<FileProblems> },
     #[error(transparent)]
     Daemon(#[from] daemon::Error),
     #[error(transparent)]
     Replay(#[from] replay::Error),
     #[error("there is no channel {name:?}; right would be one of: {}", known.join(", "))]
     UnknownChannel { name: String, known: Vec<String> },
+    #[error("there is no device profile {name:?}; right would be one of: {}", known.join(", "))]
+    UnknownDevice { name: String, known: Vec<String> },
     #[error("the config {} names no channel: nobody is told of anything; add [[channels]], see docs/guide/alerts.md", path.display())]
     NoChannel { path: PathBuf },
     #[error("{failed} of {of} channels did not take the test message")]
@@ -98,14 +100,14 @@ pub enum Error {
 impl Error {
     pub fn config(path: &std::path::Path, e: LoadError) -> Error {
         match e {
-            LoadError::Io { source, .. } => Error::ConfigFile { path: path.to_owned(), source },
-            LoadError::Problems(problems) => Error::ConfigProblems { path: path.to_owned(), problems },
+            LoadError::Io { path, source } => Error::ConfigFile { path, source },
+            LoadError::Problems(files) => Error::ConfigProblems { path: path.to_owned(), files },
         }
     }
 
     pub fn exit(&self) -> Exit {
         match self {
-            Error::LogFilter(_) | Error::UnknownChannel { .. } => Exit::Usage,
+            Error::LogFilter(_) | Error::UnknownChannel { .. } | Error::UnknownDevice { .. } => Exit::Usage,
             Error::ConfigFile { source, .. } => input(source.kind()),
             Error::ConfigProblems { .. } | Error::NoChannel { .. } => Exit::Config,
             Error::ChannelsFailed { .. } => Exit::Io,
@@ -153,8 +155,8 @@ impl Error {
 
     /// The error with its causes.
     pub fn text(&self) -> String {
-        if let Error::ConfigProblems { path, problems } = self {
-            return config::render(path, problems);
+        if let Error::ConfigProblems { files, .. } = self {
+            return files.iter().map(|f| config::render(&f.file, &f.problems)).collect();
         }
         let mut text = self.to_string();
         let mut cause = self.source();

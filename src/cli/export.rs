@@ -1,9 +1,8 @@
 //! `heyun export`: the words of the command line, the file, the progress and the summary around [`crate::export`].
 
-use super::Error;
 use super::args::{Export as Args, ExportFormat, ExportKind, ExportLang, LogFormat, MeterKind};
 use super::export_file::Part;
-use crate::config;
+use super::{Error, devices};
 use crate::domain::time::{Ts, instant};
 use crate::domain::topology::{PointKind, Topology};
 use crate::export::{self, Export, Form, Kind, Lang, Progress, Request, Selection, Summary, Unknown, Wanted};
@@ -16,7 +15,7 @@ use tracing::info;
 
 pub fn run(args: &Args, format: LogFormat) -> Result<(), Error> {
     let path = &args.config.config;
-    let config = config::load(path).map_err(|e| Error::config(path, e))?;
+    let config = devices::load(path)?;
     let request = request(args, &config.topology)?;
     let reader = store::open_reader(&store::Settings { path: config.store.path.clone() })?;
     let export = Export::prepare(&reader, &config.topology, &request)?;

@@ -6,6 +6,7 @@
 mod args;
 mod channels;
 mod check;
+mod devices;
 mod error;
 mod export;
 mod export_file;
@@ -16,6 +17,7 @@ mod run;
 mod simulate;
 mod store;
 
+pub use devices::table as devices_table;
 pub use error::{Error, Exit};
 pub use reference::reference;
 
@@ -55,6 +57,7 @@ fn obey(cli: &Cli) -> Result<(), Error> {
     match &cli.command {
         Command::Run(c) => run::run(&c.config),
         Command::Check(c) => check::run(&c.config),
+        Command::Devices(d) => devices::list(d),
         Command::Export(e) => export::run(e, cli.log_format),
         Command::Simulate(s) => simulate::run(s),
         Command::Replay(r) => replay::run(r, cli.log_format),

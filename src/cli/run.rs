@@ -1,10 +1,10 @@
 //! `heyun run`.
 
-use super::Error;
-use crate::{config, daemon};
+use super::{Error, devices};
+use crate::daemon;
 use std::path::Path;
 
 pub fn run(path: &Path) -> Result<(), Error> {
-    let config = config::load(path).map_err(|e| Error::config(path, e))?;
+    let config = devices::load(path)?;
     Ok(daemon::run(&config)?)
 }

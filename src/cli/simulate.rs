@@ -1,15 +1,17 @@
 //! `heyun simulate`: the config's words as the simulator's settings.
 
 use super::args::{Leak, Simulate};
+use super::devices;
 use super::{Error, answer};
-use crate::config::{self, Config, Format, Mqtt, Subscription};
+use crate::config::{Config, Mqtt, Subscription};
+use crate::domain::device::{Format, MessageForm, Says};
 use crate::domain::time::Ts;
 use crate::domain::topology::Point;
 use crate::sim::{self, Broker, Feed, Form, Meter, Settings, Summary, Then};
 use jiff::Timestamp;
 
 pub fn run(args: &Simulate) -> Result<(), Error> {
-    let config = config::load(&args.config).map_err(|e| Error::config(&args.config, e))?;
+    let config = devices::load(&args.config)?;
     let Some(mqtt) = &config.mqtt else { return Err(Error::NoBroker { path: args.config.clone() }) };
     let told = |s: &Summary| answer(&format!("history: {s}"));
     let summary = sim::run(&settings(args, &config, mqtt)?, &told)?;
@@ -64,18 +66,25 @@ fn meter(p: &Point) -> Option<Meter> {
         place: p.place,
         topic: source.topic.clone(),
         feed: usize::from(source.feed.0),
-        column: source.column,
+        column: source.column?,
         pulse_weight: p.meter.pulse_weight,
         rollover_at: p.meter.rollover_at,
     })
 }
 
+/// The simulator sends what subscriptions with keys of their own describe; a profile's device is for that device to play.
 fn feed(s: &Subscription) -> Feed {
-    let form = match &s.format {
-        Format::Plain { unit } => Form::Plain { unit: *unit },
-        Format::Json { time, columns } => {
-            Form::Json { time: time.clone(), columns: columns.iter().map(|c| (c.pointer.clone(), c.unit)).collect() }
+    let form = match s.profile.messages.as_slice() {
+        [MessageForm { format, says: Says::Values { time, values, .. }, .. }] if s.profile.name.is_empty() => {
+            match (format, values.as_slice()) {
+                (Format::Plain, [only]) => Some(Form::Plain { unit: only.unit }),
+                _ => Some(Form::Json {
+                    time: time.first().map(|at| at.as_str().to_owned()),
+                    columns: values.iter().filter_map(|v| Some((v.at.first()?.as_str().to_owned(), v.unit))).collect(),
+                }),
+            }
         }
+        _ => None,
     };
-    Feed { filter: s.filter.as_str().to_owned(), form }
+    Feed { filter: s.primary.as_str().to_owned(), form }
 }

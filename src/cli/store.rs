@@ -6,9 +6,8 @@ mod findings;
 mod restore;
 mod stats;
 
-use super::Error;
 use super::args::StoreCommand;
-use crate::config;
+use super::{Error, devices};
 use crate::store::{Settings, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
@@ -27,7 +26,7 @@ pub fn run(command: &StoreCommand) -> Result<(), Error> {
 fn settings(file: Option<&PathBuf>, config: Option<&PathBuf>) -> Result<Settings, Error> {
     let path = match (file, config) {
         (Some(path), _) => path.clone(),
-        (None, Some(config)) => config::load(config).map_err(|e| Error::config(config, e))?.store.path,
+        (None, Some(config)) => devices::load(config)?.store.path,
         (None, None) => return Err(Error::NoDatabase),
     };
     Ok(Settings { path })

@@ -6,7 +6,7 @@
 use super::reader::{Field, Table};
 use super::subscriptions::Draft;
 use super::suggest;
-use super::topics;
+use super::topics::{self, Filter};
 use super::values::noun;
 use crate::domain::topology::{Binding, Column, FeedIx};
 use crate::domain::units::Quantity;
@@ -26,6 +26,14 @@ impl Source {
         matches!(self, Source::ByHand)
     }
 
+    /// Position of its subscription.
+    pub fn feed(&self) -> Option<usize> {
+        match self {
+            Source::Bound(b) => Some(usize::from(b.feed.0)),
+            Source::ByHand | Source::Wrong => None,
+        }
+    }
+
     /// None where it is wrong.
     pub fn binding(self) -> Option<Option<Binding>> {
         match self {
@@ -38,7 +46,7 @@ impl Source {
 
 /// The source of each meter, in their order. No two meters may share a column of one.
 pub(super) fn read(meters: &[Table<'_>], feeds: &[Draft<'_>]) -> Vec<Source> {
-    let mut taken: HashMap<(String, u8), &str> = HashMap::new();
+    let mut taken: HashMap<(String, Option<u8>), &str> = HashMap::new();
     let mut out = Vec::with_capacity(meters.len());
     for m in meters {
         let source = source(m, feeds);
@@ -66,6 +74,13 @@ fn note_shared(m: &Table<'_>, first: &str, b: &Binding) {
     };
 }
 
+/// The source of a sensor: all columns are its.
+pub(super) fn whole(t: &Table<'_>, feeds: &[Draft<'_>]) -> Option<Binding> {
+    let (feed, topic) = topic(t, feeds)?;
+    let ix = feeds.iter().position(|f| std::ptr::eq(f, feed)).and_then(|i| u16::try_from(i).ok())?;
+    Some(Binding { topic, feed: FeedIx(ix), column: None })
+}
+
 fn source(m: &Table<'_>, feeds: &[Draft<'_>]) -> Source {
     let device = m.get("device");
     if device.as_ref().is_some_and(Field::is_false) {
@@ -82,8 +97,8 @@ fn source(m: &Table<'_>, feeds: &[Draft<'_>]) -> Source {
     let Some((feed, topic)) = topic(m, feeds) else { return Source::Wrong };
     let Some(columns) = feed.columns() else { return Source::Wrong };
     let ix = feeds.iter().position(|f| std::ptr::eq(f, feed)).and_then(|i| u16::try_from(i).ok());
-    match (ix, column(m, &feed.name, &columns)) {
-        (Some(ix), Some(column)) => Source::Bound(Binding { topic, feed: FeedIx(ix), column }),
+    match (ix, column(m, &feed.name, columns)) {
+        (Some(ix), Some(column)) => Source::Bound(Binding { topic, feed: FeedIx(ix), column: Some(column) }),
         _ => Source::Wrong,
     }
 }
@@ -97,12 +112,16 @@ fn topic<'f, 'd>(m: &Table<'_>, feeds: &'f [Draft<'d>]) -> Option<(&'f Draft<'d>
     match (m.get("device"), m.get("topic")) {
         (Some(_), Some(topic)) => topic.wrong("the meter has a `device` already", "either device or topic"),
         (Some(device), None) => {
-            let device_name = device.parsed(topics::device)?;
             let feed = match named {
                 Some(feed) => feed,
                 None => the_only_one_with_devices(&device, feeds)?,
             };
             let filter = feed.filter.as_ref()?;
+            if feed.has_identity() {
+                return Some((feed, identified(&device, filter)?));
+            }
+            // Where a profile says how topics are made, a device's name may have several levels.
+            let device_name = if feed.has_profile() { device.parsed(topics::topic) } else { device.parsed(topics::device) }?;
             if !filter.has_device() {
                 let what = format!("the topic {:?} of {:?} has no + for a device", filter.as_str(), feed.name);
                 return device.wrong(what, "leave `device` out, or name another subscription");
@@ -118,7 +137,7 @@ fn topic<'f, 'd>(m: &Table<'_>, feeds: &'f [Draft<'d>]) -> Option<(&'f Draft<'d>
                 // A filter that could not be read might have been the one.
                 (None, None) if feeds.iter().any(|d| d.filter.is_none()) => None,
                 _ => {
-                    let filters: Vec<&str> = feeds.iter().filter_map(|d| d.filter.as_ref()).map(super::topics::Filter::as_str).collect();
+                    let filters: Vec<&str> = feeds.iter().filter_map(|d| d.filter.as_ref()).map(Filter::as_str).collect();
                     topic
                         .dangling(format!("no subscription brings {name:?}"), format!("a topic that matches {}", suggest::one_of(&filters)))
                 }
@@ -139,6 +158,23 @@ fn topic<'f, 'd>(m: &Table<'_>, feeds: &'f [Draft<'d>]) -> Option<(&'f Draft<'d>
     }
 }
 
+/// The source of a device that its messages name: `topic#id`.
+fn identified(f: &Field<'_>, filter: &Filter) -> Option<String> {
+    let name = f.text()?;
+    let (on_topic, id) = match (filter.has_device(), name.split_once('#')) {
+        (true, Some((device, id))) => (filter.topic_of(device), id),
+        (false, None) => (filter.as_str().to_owned(), name),
+        (true, None) => {
+            let what = format!("{name:?} names no device behind what stands for the + of {:?}", filter.as_str());
+            return f.wrong(what, "both, with # between them: \"gateway-1#12345678\"");
+        }
+        (false, Some(_)) => {
+            return f.wrong(format!("the topic {:?} has no +", filter.as_str()), "the id that stands in the message, without #");
+        }
+    };
+    Some(format!("{on_topic}#{id}"))
+}
+
 fn by_name<'f, 'd>(f: &Field<'_>, feeds: &'f [Draft<'d>]) -> Option<&'f Draft<'d>> {
     let name = f.text()?;
     let names: Vec<&str> = feeds.iter().map(|d| d.name.as_str()).filter(|n| !n.is_empty()).collect();
@@ -152,7 +188,7 @@ fn the_only_one_with_devices<'f, 'd>(device: &Field<'_>, feeds: &'f [Draft<'d>])
     if feeds.iter().any(|d| d.filter.is_none()) {
         return None; // it is not known yet whether there is only one
     }
-    let with: Vec<&Draft<'d>> = feeds.iter().filter(|d| d.filter.as_ref().is_some_and(super::topics::Filter::has_device)).collect();
+    let with: Vec<&Draft<'d>> = feeds.iter().filter(|d| d.has_identity() || d.filter.as_ref().is_some_and(Filter::has_device)).collect();
     match with.as_slice() {
         [only] => Some(only),
         [] => device
@@ -170,11 +206,11 @@ fn column(m: &Table<'_>, feed: &str, columns: &[Column]) -> Option<u8> {
     let right = "a column that counts a volume or pulses";
     let Some(f) = m.get("column") else {
         let first = columns.first()?;
-        if !is_register(first) {
+        let Some(register) = columns.iter().position(is_register) else {
             m.absent("column", format!("the first column of {feed:?} measures {}, which is not a register", noun(first.quantity)), right);
             return None;
-        }
-        return Some(0);
+        };
+        return u8::try_from(register).ok();
     };
     let name = f.text()?;
     match columns.iter().position(|c| c.name == name) {

@@ -3,6 +3,7 @@
 use super::bindings;
 use super::places::{Places, word};
 use super::reader::{Field, Shape, Table};
+use super::sensors::patience;
 use super::subscriptions::Draft;
 use super::suggest;
 use super::values::{duration, exact, measured, slug};
@@ -55,8 +56,8 @@ const PULSE_WEIGHT: Millilitres = Millilitres::litres(1);
 /// One building never used as much, and the one that lost as much did so for a month before anyone knew.
 const BUILDING_PER_MONTH: Millilitres = Millilitres::tonnes(1_000);
 
-/// Some meters report once a day.
-const SILENT_AFTER: Ms = Ms::hours(24);
+/// Without a word of the profile. Some meters report once a day.
+pub(super) const SILENT_AFTER: Ms = Ms::hours(24);
 
 /// More than any pipe of a residential compound carries: a larger number is a slip.
 const MAX_FLOW_CUBIC_METRES: i64 = 10_000;
@@ -70,8 +71,11 @@ pub(super) struct Surroundings<'a, 'd> {
     pub price_milliyuan_per_tonne: Option<u32>,
 }
 
-/// All metering points that could be read. Indices hold only if no problem was noted, and else nobody asks for them.
-pub(super) fn read(root: &Table<'_>, around: &Surroundings<'_, '_>) -> Vec<Point> {
+/// Ids that are taken, and the lines where they stand.
+pub(super) type Ids<'d> = HashMap<&'d str, usize>;
+
+/// All metering points that could be read, and their ids. Indices hold only if no problem was noted, and else nobody asks for them.
+pub(super) fn read<'d>(root: &Table<'d>, around: &Surroundings<'_, '_>) -> (Vec<Point>, Ids<'d>) {
     let tables = root.tables("meters", &METERS);
     let ids = ids(&tables);
     let heads: Vec<Head> = tables.iter().map(|t| head(t, around.places)).collect();
@@ -80,7 +84,10 @@ pub(super) fn read(root: &Table<'_>, around: &Surroundings<'_, '_>) -> Vec<Point
     let sources = bindings::read(&tables, around.feeds);
     unique_serials(&tables);
     let parts = tables.iter().zip(heads).zip(parents).zip(sources);
-    parts.filter_map(|(((t, head), parent), source)| point(t, &head, parent, source, around)).collect()
+    let points = parts.filter_map(|(((t, head), parent), source)| point(t, &head, parent, source, around)).collect();
+    let line = |(id, i): (&&'d str, &usize)| Some((*id, tables.get(*i)?.get("id")?.line()));
+    let taken = ids.iter().filter_map(line).collect();
+    (points, taken)
 }
 
 /// Place in the list by id; an id that is taken is noted.
@@ -205,7 +212,7 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
     let (default_boundary, default_responsible, default_flow) = match kind {
         PointKind::Bulk => (Boundary::Settlement, Responsible::Owners, 100_000),
         PointKind::Sub => (Boundary::Assessment, Responsible::Household, 5_000),
-        PointKind::MakeUp => (Boundary::Assessment, Responsible::Owners, 10_000),
+        PointKind::MakeUp | PointKind::Sensor => (Boundary::Assessment, Responsible::Owners, 10_000),
     };
     let boundary = t.get("boundary").map_or(Some(default_boundary), |f| f.choice(BOUNDARIES));
     let responsible = t.get("responsible").map_or(Some(default_responsible), |f| f.choice(RESPONSIBLE));
@@ -213,7 +220,7 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
     let shipped = Limits {
         per_hour: None,
         per_month: (kind == PointKind::Bulk && place_kind == Some(PlaceKind::Building)).then_some(BUILDING_PER_MONTH),
-        silent_after: (!source.is_by_hand()).then_some(SILENT_AFTER),
+        silent_after: (!source.is_by_hand()).then(|| patience(source.feed().and_then(|f| around.feeds.get(f)?.profile()?.wakes))),
     };
     let limits = limits(t, shipped, &source, meter.as_ref());
     let valve = t.table("valve", &VALVE).map(|t| valve(&t));

@@ -6,18 +6,20 @@
 //!
 //! Only `cli` and `daemon` see this module; they hand each other module its own settings. It knows nothing of ours but `domain`.
 //!
-//! Reading order: `reader` walks the TOML, `values` understands the texts in it, `gateway`, `places`, `subscriptions`, `meters` and
-//! `bindings` each own a part of the file.
+//! Reading order: `reader` walks the TOML, `values` understands the texts in it, `gateway`, `places`, `subscriptions`, `meters`, `sensors` and
+//! `bindings` each own a part of the file; `devices` reads the profiles beside it.
 
 mod bindings;
 mod channels;
 mod credentials;
+mod devices;
 mod gateway;
 mod meters;
 mod mqtt;
 mod places;
 mod problem;
 mod reader;
+mod sensors;
 mod store;
 mod subscriptions;
 mod suggest;
@@ -28,10 +30,11 @@ mod web;
 
 pub use channels::{Address, Channel, ChannelKind, Language};
 pub use credentials::{CredentialsError, SecretFrom};
+pub use devices::{Catalogue, FileProblems, OwnProfile, SHIPPED, known_keys as known_device_keys, parse as parse_device};
 pub use mqtt::{Credentials, Login, Mqtt};
 pub use problem::{Problem, render};
 pub use store::{Backup, Retention, Store};
-pub use subscriptions::{FIRST_COLUMN, Format, JsonColumn, Subscription};
+pub use subscriptions::{FIRST_COLUMN, Heard, Subscription};
 pub use topics::Filter;
 pub use web::Web;
 
@@ -52,6 +55,8 @@ pub struct Config {
     pub web: Web,
     /// None: nobody is told of anything.
     pub channels: Vec<Channel>,
+    /// The user's own device profiles, also those that no subscription names. Whoever can decode runs their examples.
+    pub own_profiles: Vec<OwnProfile>,
 }
 
 /// Why there is no config.
@@ -59,18 +64,36 @@ pub struct Config {
 pub enum LoadError {
     #[error("cannot read the config {path}: {source}", path = path.display())]
     Io { path: PathBuf, source: io::Error },
-    /// At least one. [`render`] shows them.
-    #[error("the config has {} problem(s)", .0.len())]
-    Problems(Vec<Problem>),
+    /// At least one, by file. [`render`] shows them.
+    #[error("the config has {} problem(s)", .0.iter().map(|f| f.problems.len()).sum::<usize>())]
+    Problems(Vec<FileProblems>),
 }
 
-/// Reads and checks a config file.
+/// Beside the config file: the user's own device profiles.
+const DEVICES: &str = "devices";
+
+/// Reads and checks a config file, and the device profiles in the directory `devices` beside it.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
     let bytes = std::fs::read(path).map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(text).map_err(LoadError::Problems),
-        Err(e) => Err(LoadError::Problems(vec![not_utf8(&bytes, e.valid_up_to())])),
+    let (catalogue, mut wrong) = own_devices(path)?;
+    let config = match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(text, catalogue),
+        Err(e) => Err(vec![not_utf8(&bytes, e.valid_up_to())]),
+    };
+    match config {
+        Ok(config) if wrong.is_empty() => return Ok(config),
+        Ok(_) => {}
+        Err(problems) => wrong.insert(0, FileProblems { file: path.to_owned(), problems }),
     }
+    // What a config gets wrong only because a profile could not be read is no mistake of its own.
+    wrong.retain(|f| !f.problems.is_empty());
+    Err(LoadError::Problems(wrong))
+}
+
+/// The user's own device profiles beside a config file, and what is wrong in others of them.
+pub fn own_devices(path: &Path) -> Result<(Catalogue, Vec<FileProblems>), LoadError> {
+    let dir = path.parent().unwrap_or(Path::new("")).join(DEVICES);
+    Catalogue::read(&dir).map_err(|source| LoadError::Io { path: dir, source })
 }
 
 /// Editors on Chinese Windows write GBK unless told otherwise.
@@ -98,6 +121,7 @@ static ROOT: Shape = Shape {
         "households",
         "prices",
         "meters",
+        "sensors",
         "mqtt",
         "store",
         "web",
@@ -106,39 +130,42 @@ static ROOT: Shape = Shape {
     hints: &[("community", "[[communities]]: a gateway may serve several"), ("subscriptions", "[[mqtt.subscriptions]]")],
 };
 
-/// Checks the text of a config file. Pure: no file, no clock, no environment.
-pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+/// Checks the text of a config file that may name the profiles of `catalogue`. Pure: no file, no clock, no environment.
+pub fn parse(text: &str, catalogue: Catalogue) -> Result<Config, Vec<Problem>> {
     let (document, syntax) = DeTable::parse_recoverable(text);
     let doc = Doc::new(text);
-    let config = read(&doc, &document);
+    let config = read(&doc, &document, &catalogue);
     let problems = doc.finish(&syntax);
     match config {
-        Some(config) if problems.is_empty() => Ok(config),
+        Some(config) if problems.is_empty() => Ok(Config { own_profiles: catalogue.into_own(), ..config }),
         _ => Err(problems),
     }
 }
 
 /// None where a part is missing or wrong, which is noted in `doc`.
-fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>) -> Option<Config> {
+fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>, catalogue: &Catalogue) -> Option<Config> {
     let root = doc.root(document, &ROOT);
     let gateway = gateway::gateway(&root);
     let places = places::Places::read(&root);
     let mqtt_table = root.table("mqtt", &mqtt::MQTT);
-    let feeds = mqtt_table.as_ref().map(mqtt::drafts).unwrap_or_default();
-    let mqtt = mqtt_table.map(|t| mqtt::mqtt(&t, gateway.as_ref().map(|g| g.id.as_str()), subscriptions::finished(&feeds)));
+    let feeds = mqtt_table.as_ref().map(|t| mqtt::drafts(t, catalogue)).unwrap_or_default();
     let price_milliyuan_per_tonne = gateway::price(&root);
-    let points = meters::read(&root, &meters::Surroundings { places: &places, feeds: &feeds, price_milliyuan_per_tonne });
+    let around = meters::Surroundings { places: &places, feeds: &feeds, price_milliyuan_per_tonne };
+    let (mut points, ids) = meters::read(&root, &around);
+    points.extend(sensors::read(&root, ids, &around));
+    let mqtt = mqtt_table.map(|t| mqtt::mqtt(&t, gateway.as_ref().map(|g| g.id.as_str()), subscriptions::finished(&feeds, &points)));
     let (store, web, channels) = (store::store(&root), web::web(&root), channels::channels(&root));
 
     let gateway = gateway?;
     let feeds = feeds.iter().map(subscriptions::Draft::feed).collect::<Option<Vec<_>>>()?;
     let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds };
-    Some(Config { topology, mqtt: mqtt.map_or(Some(None), |m| m.map(Some))?, store: store?, web: web?, channels: channels? })
+    let mqtt = mqtt.map_or(Some(None), |m| m.map(Some))?;
+    Some(Config { topology, mqtt, store: store?, web: web?, channels: channels?, own_profiles: vec![] })
 }
 
 /// Every key that a config file may have, lists marked by `[]`: `meters[].serial`. The reference file is held against it.
 pub fn known_keys() -> impl Iterator<Item = String> {
-    let shapes: [&Shape; 19] = [
+    let shapes: [&Shape; 20] = [
         &ROOT,
         &gateway::GATEWAY,
         &gateway::PRICES,
@@ -150,6 +177,7 @@ pub fn known_keys() -> impl Iterator<Item = String> {
         &meters::METERS,
         &meters::LIMITS,
         &meters::VALVE,
+        &sensors::SENSORS,
         &mqtt::MQTT,
         &subscriptions::SUBSCRIPTIONS,
         &subscriptions::ALSO,
@@ -159,6 +187,9 @@ pub fn known_keys() -> impl Iterator<Item = String> {
         &web::WEB,
         &channels::CHANNELS,
     ];
-    let keys = |s: &'static Shape| s.keys.iter().map(move |k| if s.path.is_empty() { (*k).to_owned() } else { format!("{}.{k}", s.path) });
-    shapes.into_iter().flat_map(keys)
+    shapes.into_iter().flat_map(keys_of)
+}
+
+fn keys_of(s: &'static Shape) -> impl Iterator<Item = String> {
+    s.keys.iter().map(move |k| if s.path.is_empty() { (*k).to_owned() } else { format!("{}.{k}", s.path) })
 }

@@ -1,6 +1,7 @@
 //! `[mqtt]`: the broker and the way in.
 
 use super::credentials::{CredentialsError, SecretFrom, variable};
+use super::devices::Catalogue;
 use super::reader::{Field, Shape, Table};
 use super::subscriptions::{self, Subscription};
 use super::values::Wrong;
@@ -19,7 +20,7 @@ pub(super) static MQTT: Shape = Shape {
 };
 
 /// How the broker is reached. Messages come with QoS 1; this is not a setting, because acknowledged means stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Mqtt {
     pub host: String,
     pub port: u16,
@@ -167,12 +168,12 @@ fn ca_file(t: &Table<'_>, url: Option<&Url>) -> Option<Option<PathBuf>> {
 }
 
 /// What `[[mqtt.subscriptions]]` holds, as far as it can be read.
-pub(super) fn drafts<'d>(t: &Table<'d>) -> Vec<subscriptions::Draft<'d>> {
-    let right = "[[mqtt.subscriptions]] with name, topic, format and unit: without one, nothing is heard";
+pub(super) fn drafts<'d>(t: &Table<'d>, catalogue: &Catalogue) -> Vec<subscriptions::Draft<'d>> {
+    let right = "[[mqtt.subscriptions]] with name and profile, or name, topic, format and unit: without one, nothing is heard";
     if let Some(f) = t.need("subscriptions", right).filter(super::reader::Field::is_empty_list) {
         f.dangling::<()>("the list is empty", right);
     }
-    subscriptions::drafts(&t.tables("subscriptions", &subscriptions::SUBSCRIPTIONS))
+    subscriptions::drafts(&t.tables("subscriptions", &subscriptions::SUBSCRIPTIONS), catalogue)
 }
 
 #[cfg(test)]

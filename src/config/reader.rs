@@ -121,6 +121,11 @@ impl<'d> Table<'d> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// Line of the file where the table begins.
+    pub fn line(&self) -> usize {
+        self.doc.line_starts.partition_point(|s| *s <= self.span.start)
+    }
+
     /// The value of `key`, if the file has it.
     pub fn get(&self, key: &'static str) -> Option<Field<'d>> {
         debug_assert!(self.shape.keys.contains(&key), "{key} is missing in the shape of {}", self.shape.path);
@@ -218,6 +223,35 @@ impl<'d> Field<'d> {
     fn literal(&self) -> String {
         let written = self.doc.text.get(self.span.clone()).unwrap_or("?");
         mask(&format!("{} = {written}", self.key)).rsplit_once("= ").map_or_else(String::new, |(_, v)| v.to_owned())
+    }
+
+    /// The entries of this table, whose keys are free.
+    pub fn entries(&self, right: &str) -> Option<Vec<(&'d str, Field<'d>)>> {
+        let DeValue::Table(map) = self.value else { return self.wrong_type(right) };
+        let field = |key: &'d str, value: &'d Spanned<DeValue<'d>>| {
+            (key, Field { doc: self.doc, key: format!("{}.{key}", self.key), span: value.span(), value: value.get_ref() })
+        };
+        Some(map.iter().map(|(k, v)| field(k.get_ref().as_ref(), v)).collect())
+    }
+
+    /// The elements of this list, or the value itself where it is none.
+    pub fn one_or_many(&self) -> Vec<Field<'d>> {
+        let DeValue::Array(items) = self.value else { return vec![self.clone()] };
+        let field = |(i, item): (usize, &'d Spanned<DeValue<'d>>)| Field {
+            doc: self.doc,
+            key: format!("{}[{i}]", self.key),
+            span: item.span(),
+            value: item.get_ref(),
+        };
+        items.iter().enumerate().map(field).collect()
+    }
+
+    /// A text of any kind, also an empty one, also with line breaks.
+    pub fn raw(&self) -> Option<&'d str> {
+        match self.value {
+            DeValue::String(s) => Some(s.as_ref()),
+            _ => self.wrong_type("a text in quotes"),
+        }
     }
 
     pub fn is_empty_list(&self) -> bool {

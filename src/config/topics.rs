@@ -27,6 +27,11 @@ impl Filter {
         Ok(Filter(s.to_owned()))
     }
 
+    /// The filter that a profile's topic makes.
+    pub(super) fn of(s: String) -> Filter {
+        Filter(s)
+    }
+
     /// As it is sent to the broker.
     pub fn as_str(&self) -> &str {
         &self.0

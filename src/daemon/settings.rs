@@ -2,8 +2,9 @@
 
 use super::clock;
 use super::error::Error;
-use crate::config::{Address, Channel, ChannelKind, Config, Format, Language, Mqtt, Subscription};
-use crate::ingest::decode::{self, Pointer};
+use crate::config::{Address, Channel, ChannelKind, Config, Language, Mqtt, Subscription};
+use crate::domain::device::Says;
+use crate::ingest::decode::Spec;
 use crate::ingest::mqtt;
 use crate::notify::{self, Secret};
 use rustls::pki_types::CertificateDer;
@@ -24,7 +25,7 @@ pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
         client_id: m.client_id.clone(),
         credentials: credentials.map(|c| (c.username, c.password.unwrap_or_default())),
         ca,
-        subscriptions: m.subscriptions.iter().map(|s| subscription(config, s)).collect::<Result<_, _>>()?,
+        subscriptions: m.subscriptions.iter().flat_map(|s| subscription(config, s)).collect(),
         since: config.topology.since,
         clock: clock::now_and_sure,
     })
@@ -83,18 +84,14 @@ fn certificates(path: &Path) -> Result<Vec<u8>, Error> {
     }
 }
 
-fn subscription(config: &Config, s: &Subscription) -> Result<mqtt::Subscription, Error> {
-    let pointer = |p: &str| Pointer::parse(p).map_err(|e| Error::Subscription { name: s.name.clone(), what: format!("{p}: {e}") });
-    let format = match &s.format {
-        Format::Plain { unit } => decode::Format::Plain { unit: *unit },
-        Format::Json { time, columns } => decode::Format::Json {
-            time: time.as_deref().map(pointer).transpose()?,
-            columns: columns
-                .iter()
-                .map(|c| Ok(decode::JsonColumn { pointer: pointer(&c.pointer)?, unit: c.unit }))
-                .collect::<Result<_, Error>>()?,
-        },
-    };
-    let spec = decode::Spec { feed: s.feed, format, tz: config.topology.tz.clone() };
-    Ok(mqtt::Subscription { filter: s.filter.as_str().to_owned(), spec })
+/// One for each filter of a subscription.
+fn subscription<'a>(config: &'a Config, s: &'a Subscription) -> impl Iterator<Item = mqtt::Subscription> + 'a {
+    s.heard.iter().map(|heard| {
+        let spec = Spec::new(s.feed, config.topology.tz.clone(), &s.profile, heard.messages.iter().copied());
+        // A word about presence that names no device speaks of all.
+        let of = |i: &usize| s.profile.messages.get(*i).is_some_and(|m| matches!(m.says, Says::Presence { .. }));
+        let of_all = heard.source.has_device() && !heard.filter.has_device() && heard.messages.iter().all(of);
+        let source = (!of_all).then(|| heard.source.as_str().to_owned());
+        mqtt::Subscription { filter: heard.filter.as_str().to_owned(), source, spec }
+    })
 }

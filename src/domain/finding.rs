@@ -1,5 +1,6 @@
 //! What a detector states: a code, typed arguments, the readings behind it. Never a sentence; texts are made at the edge.
 
+use super::flag::Flag;
 use super::time::{Month, Ms, Ts};
 use super::units::{Millilitres, MillilitresPerHour};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,34 @@ pub enum Cause {
     Leak,
     /// The meter or its way to us is at fault; nothing is said about the water.
     Data,
+    /// Somebody called for help.
+    Emergency,
+    /// Something is open that should be shut.
+    Access,
+}
+
+impl Cause {
+    pub const ALL: [Cause; 4] = [Cause::Leak, Cause::Data, Cause::Emergency, Cause::Access];
+
+    /// The stable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Cause::Leak => "leak",
+            Cause::Data => "data",
+            Cause::Emergency => "emergency",
+            Cause::Access => "access",
+        }
+    }
+
+    /// A person must hear of it at once: it is stored without waiting for more to be written with.
+    pub const fn is_urgent(self) -> bool {
+        !matches!(self, Cause::Data)
+    }
+
+    /// True if the end of its findings is its end. Where water ran or somebody called, a person looks before it is over.
+    pub const fn ends_itself(self) -> bool {
+        matches!(self, Cause::Data | Cause::Access)
+    }
 }
 
 /// A register at an instant.
@@ -54,6 +83,32 @@ pub enum FindingKind {
     MeterReset { before: Mark, after: Mark },
     /// The register jumped further than any real flow, and stayed there. The jump is not counted as water.
     MeterJump { before: Mark, after: Mark, max_flow: MillilitresPerHour },
+    /// The device itself says that water leaks.
+    LeakReported { since: Ts },
+    /// The device itself says that a pipe has burst.
+    LeakBurstReported { since: Ts },
+    /// A leak rope or flood sensor stands in water.
+    LeakWet { since: Ts },
+    /// An emergency button was pressed.
+    EmergencyCall { since: Ts },
+    /// A door, lid or cabinet is open.
+    AccessOpen { since: Ts },
+    /// The device was tampered with.
+    MeterTamper { since: Ts },
+    /// Water runs backwards through the meter.
+    MeterReverse { since: Ts },
+    /// No water stands in the pipe.
+    MeterDry { since: Ts },
+    /// The battery is nearly empty.
+    MeterBattery { since: Ts },
+    /// A valve does not go where it is told.
+    MeterValveFault { since: Ts },
+    /// The device doubts its own numbers.
+    MeterDeviceFault { since: Ts },
+    /// The meter behind a modem does not answer it.
+    MeterNoAnswer { since: Ts },
+    /// The device reports a status that its profile does not know.
+    MeterUnknownStatus { since: Ts },
 }
 
 impl FindingKind {
@@ -66,15 +121,48 @@ impl FindingKind {
             FindingKind::MeterSilent { .. } => "meter_silent",
             FindingKind::MeterReset { .. } => "meter_reset",
             FindingKind::MeterJump { .. } => "meter_jump",
+            FindingKind::LeakReported { .. } => "leak_reported",
+            FindingKind::LeakBurstReported { .. } => "leak_burst_reported",
+            FindingKind::LeakWet { .. } => "leak_wet",
+            FindingKind::EmergencyCall { .. } => "emergency_call",
+            FindingKind::AccessOpen { .. } => "access_open",
+            FindingKind::MeterTamper { .. } => "meter_tamper",
+            FindingKind::MeterReverse { .. } => "meter_reverse",
+            FindingKind::MeterDry { .. } => "meter_dry",
+            FindingKind::MeterBattery { .. } => "meter_battery",
+            FindingKind::MeterValveFault { .. } => "meter_valve_fault",
+            FindingKind::MeterDeviceFault { .. } => "meter_device_fault",
+            FindingKind::MeterNoAnswer { .. } => "meter_no_answer",
+            FindingKind::MeterUnknownStatus { .. } => "meter_unknown_status",
         }
+    }
+
+    /// The device's flag that it comes from; None where a rule of ours speaks.
+    pub fn flag(&self) -> Option<Flag> {
+        Flag::ALL.into_iter().find(|f| f.statement(Ts(0)).code() == self.code())
     }
 
     pub fn cause(&self) -> Cause {
         match self {
-            FindingKind::LeakHourlyLimit { .. } | FindingKind::LeakMonthlyLimit { .. } | FindingKind::LeakMonthlyProjection { .. } => {
-                Cause::Leak
-            }
-            FindingKind::MeterSilent { .. } | FindingKind::MeterReset { .. } | FindingKind::MeterJump { .. } => Cause::Data,
+            FindingKind::LeakHourlyLimit { .. }
+            | FindingKind::LeakMonthlyLimit { .. }
+            | FindingKind::LeakMonthlyProjection { .. }
+            | FindingKind::LeakReported { .. }
+            | FindingKind::LeakBurstReported { .. }
+            | FindingKind::LeakWet { .. } => Cause::Leak,
+            FindingKind::EmergencyCall { .. } => Cause::Emergency,
+            FindingKind::AccessOpen { .. } => Cause::Access,
+            FindingKind::MeterSilent { .. }
+            | FindingKind::MeterReset { .. }
+            | FindingKind::MeterJump { .. }
+            | FindingKind::MeterTamper { .. }
+            | FindingKind::MeterReverse { .. }
+            | FindingKind::MeterDry { .. }
+            | FindingKind::MeterBattery { .. }
+            | FindingKind::MeterValveFault { .. }
+            | FindingKind::MeterDeviceFault { .. }
+            | FindingKind::MeterNoAnswer { .. }
+            | FindingKind::MeterUnknownStatus { .. } => Cause::Data,
         }
     }
 }

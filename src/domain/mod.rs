@@ -3,7 +3,8 @@
 //! Time and bytes come in as arguments, reactions go out as values, so a year of readings is replayed in seconds and every
 //! alarm can be reproduced. The lints below and `cargo check --lib --no-default-features` keep it so.
 //!
-//! Reading order: [`time`] and [`units`] are the numbers, [`topology`] is what stands where, [`reading`] is what arrives,
+//! Reading order: [`time`] and [`units`] are the numbers, [`topology`] is what stands where, [`device`] is how its
+//! messages are read, [`reading`] is what arrives,
 //! [`meter`] turns register readings into volumes, [`detect`] turns volumes into findings, [`incident`] joins findings into
 //! the file that people work on, and [`engine`] owns all of it.
 //!
@@ -12,8 +13,10 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr))]
 
 pub mod detect;
+pub mod device;
 pub mod engine;
 pub mod finding;
+pub mod flag;
 pub mod id;
 pub mod incident;
 pub mod meter;

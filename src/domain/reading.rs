@@ -104,6 +104,16 @@ pub struct Refused {
     pub excerpt: String,
 }
 
+/// A device's own word, or its broker's, whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    pub feed: FeedIx,
+    /// The source that it speaks of; None: of all sources of the feed.
+    pub topic: Option<Arc<str>>,
+    pub online: bool,
+    pub received: Ts,
+}
+
 /// How much of a bad payload is kept to be shown.
 pub const EXCERPT_BYTES: usize = 200;
 
@@ -142,6 +152,10 @@ pub enum Reject {
     TimeAhead { ts: Ts, now: Ts },
     /// A retained message without a time of its own: it may be days old.
     Retained,
+    /// A frame of bytes that is broken: what stands where, and what would be right.
+    Frame { what: String },
+    /// Nothing is wrong with it, but it carries no reading: it tells whether the device is there, or of things that nobody asked for.
+    NoReading,
     /// A topic that no subscription of this config names.
     Topic,
     /// Other values are stored for this very instant; the first wins. In smallest units, by stored column.
@@ -170,6 +184,8 @@ impl Reject {
         "conflict",
         "sources",
         "columns",
+        "frame",
+        "no_reading",
     ];
 
     pub fn code(&self) -> &'static str {
@@ -194,6 +210,8 @@ impl Reject {
             Reject::Conflict { .. } => 12,
             Reject::Sources { .. } => 13,
             Reject::Columns { .. } => 14,
+            Reject::Frame { .. } => 15,
+            Reject::NoReading => 16,
         }
     }
 }
@@ -213,6 +231,8 @@ impl fmt::Display for Reject {
             Reject::TimeOld { ts, since } => write!(f, "time stamp {ts} lies before {since}"),
             Reject::TimeAhead { ts, now } => write!(f, "time stamp {ts} lies more than 10 minutes ahead of {now}"),
             Reject::Retained => write!(f, "retained message without a time of its own: it may be days old"),
+            Reject::Frame { what } => write!(f, "broken frame: {what}"),
+            Reject::NoReading => write!(f, "it carries no reading"),
             Reject::Topic => write!(f, "no subscription of the config names this topic"),
             Reject::Conflict { ts, stored, got } => write!(f, "{got:?} for {ts}, where {stored:?} is already stored: the first wins"),
             Reject::Sources { limit } => write!(f, "more than {limit} sources"),
@@ -236,7 +256,7 @@ pub struct Counts {
     pub stored: u64,
     pub duplicate: u64,
     /// By position in [`Reject::CODES`].
-    pub rejected: [u64; 15],
+    pub rejected: [u64; 17],
 }
 
 impl Counts {

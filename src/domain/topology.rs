@@ -74,6 +74,15 @@ pub enum PointKind {
     Sub,
     /// 补水表: what a heating loop loses.
     MakeUp,
+    /// No meter: a device that says how things are at its place.
+    Sensor,
+}
+
+impl PointKind {
+    /// Water is measured there.
+    pub const fn is_metered(self) -> bool {
+        !matches!(self, PointKind::Sensor)
+    }
 }
 
 /// Whether a meter's reading is billed or only compared.
@@ -137,8 +146,8 @@ pub struct Binding {
     pub topic: String,
     /// The subscription that it comes by.
     pub feed: FeedIx,
-    /// Position in that feed's columns.
-    pub column: u8,
+    /// Position of the register in that feed's columns; None for a sensor.
+    pub column: Option<u8>,
 }
 
 /// Hard limits: they work from the first hour, before anything is learned. None switches a limit off.
@@ -166,6 +175,15 @@ pub struct Feed {
     pub name: String,
     /// At most [`MAX_COLUMNS`].
     pub columns: Vec<Column>,
+    /// Its devices sleep, and send at least this often.
+    pub wakes: Option<Ms>,
+}
+
+impl Feed {
+    /// Position of the column that holds a device's flags.
+    pub fn flags_column(&self) -> Option<usize> {
+        self.columns.iter().position(|c| c.quantity == Quantity::Flags)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +204,10 @@ impl Topology {
     }
     pub fn point_ixs(&self) -> impl Iterator<Item = PointIx> + use<> {
         (0..u32::try_from(self.points.len()).unwrap_or(u32::MAX)).map(PointIx)
+    }
+    /// The points where water is measured.
+    pub fn metered(&self) -> impl Iterator<Item = PointIx> + '_ {
+        self.point_ixs().filter(|p| self.point(*p).kind.is_metered())
     }
     pub fn point_by_key(&self, key: &str) -> Option<PointIx> {
         self.points.iter().position(|p| p.key == key).and_then(|i| u32::try_from(i).ok()).map(PointIx)

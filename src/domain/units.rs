@@ -93,6 +93,12 @@ pub enum Quantity {
     Voltage,
     /// Thousandths of a number without a unit.
     Number,
+    /// Milliwatts.
+    Power,
+    /// Pascals.
+    Pressure,
+    /// A set of [`Flag`](super::flag::Flag)s.
+    Flags,
 }
 
 impl Quantity {
@@ -107,6 +113,9 @@ impl Quantity {
             Quantity::Energy => ("Wh", 0),
             Quantity::Voltage => ("V", 3),
             Quantity::Number => ("1", 3),
+            Quantity::Power => ("W", 3),
+            Quantity::Pressure => ("kPa", 3),
+            Quantity::Flags => ("flags", 0),
         }
     }
 }
@@ -122,11 +131,24 @@ pub enum Unit {
     LitrePerMinute,
     LitrePerSecond,
     CubicMetrePerHour,
+    CubicMetrePerMinute,
+    CubicMetrePerSecond,
     Celsius,
     Percent,
     WattHour,
     KilowattHour,
+    MegawattHour,
+    Joule,
+    Kilojoule,
+    Megajoule,
+    Gigajoule,
+    Watt,
+    Kilowatt,
     Volt,
+    Millivolt,
+    Pascal,
+    Kilopascal,
+    Bar,
     One,
 }
 
@@ -152,6 +174,10 @@ impl Unit {
         ("l/s", Unit::LitrePerSecond),
         ("m³/h", Unit::CubicMetrePerHour),
         ("m3/h", Unit::CubicMetrePerHour),
+        ("m³/min", Unit::CubicMetrePerMinute),
+        ("m3/min", Unit::CubicMetrePerMinute),
+        ("m³/s", Unit::CubicMetrePerSecond),
+        ("m3/s", Unit::CubicMetrePerSecond),
         ("°C", Unit::Celsius),
         ("℃", Unit::Celsius),
         ("degC", Unit::Celsius),
@@ -160,7 +186,18 @@ impl Unit {
         ("pct", Unit::Percent),
         ("Wh", Unit::WattHour),
         ("kWh", Unit::KilowattHour),
+        ("MWh", Unit::MegawattHour),
+        ("J", Unit::Joule),
+        ("kJ", Unit::Kilojoule),
+        ("MJ", Unit::Megajoule),
+        ("GJ", Unit::Gigajoule),
+        ("W", Unit::Watt),
+        ("kW", Unit::Kilowatt),
         ("V", Unit::Volt),
+        ("mV", Unit::Millivolt),
+        ("Pa", Unit::Pascal),
+        ("kPa", Unit::Kilopascal),
+        ("bar", Unit::Bar),
         ("1", Unit::One),
     ];
 
@@ -173,24 +210,60 @@ impl Unit {
         match self {
             Unit::Millilitre | Unit::Litre | Unit::CubicMetre => Quantity::Volume,
             Unit::Pulse => Quantity::Pulses,
-            Unit::LitrePerHour | Unit::LitrePerMinute | Unit::LitrePerSecond | Unit::CubicMetrePerHour => Quantity::Flow,
+            Unit::LitrePerHour
+            | Unit::LitrePerMinute
+            | Unit::LitrePerSecond
+            | Unit::CubicMetrePerHour
+            | Unit::CubicMetrePerMinute
+            | Unit::CubicMetrePerSecond => Quantity::Flow,
             Unit::Celsius => Quantity::Temperature,
             Unit::Percent => Quantity::Ratio,
-            Unit::WattHour | Unit::KilowattHour => Quantity::Energy,
-            Unit::Volt => Quantity::Voltage,
+            Unit::WattHour
+            | Unit::KilowattHour
+            | Unit::MegawattHour
+            | Unit::Joule
+            | Unit::Kilojoule
+            | Unit::Megajoule
+            | Unit::Gigajoule => Quantity::Energy,
+            Unit::Watt | Unit::Kilowatt => Quantity::Power,
+            Unit::Volt | Unit::Millivolt => Quantity::Voltage,
+            Unit::Pascal | Unit::Kilopascal | Unit::Bar => Quantity::Pressure,
             Unit::One => Quantity::Number,
         }
     }
 
-    /// How many of the quantity's smallest unit make one of this unit.
-    pub const fn factor(self) -> i64 {
+    /// How many of the quantity's smallest unit make one of this unit, as a fraction: numerator, denominator.
+    pub const fn ratio(self) -> (i64, i64) {
         match self {
-            Unit::Millilitre | Unit::Pulse | Unit::WattHour => 1,
-            Unit::Litre | Unit::LitrePerHour | Unit::Celsius | Unit::KilowattHour | Unit::Volt | Unit::One => 1_000,
-            Unit::CubicMetre | Unit::CubicMetrePerHour => 1_000_000,
-            Unit::LitrePerMinute => 60_000,
-            Unit::LitrePerSecond => 3_600_000,
-            Unit::Percent => 10,
+            Unit::Millilitre | Unit::Pulse | Unit::WattHour | Unit::Millivolt | Unit::Pascal => (1, 1),
+            Unit::Litre
+            | Unit::LitrePerHour
+            | Unit::Celsius
+            | Unit::KilowattHour
+            | Unit::Watt
+            | Unit::Volt
+            | Unit::Kilopascal
+            | Unit::One => (1_000, 1),
+            Unit::CubicMetre | Unit::CubicMetrePerHour | Unit::MegawattHour | Unit::Kilowatt => (1_000_000, 1),
+            Unit::LitrePerMinute => (60_000, 1),
+            Unit::LitrePerSecond => (3_600_000, 1),
+            Unit::CubicMetrePerMinute => (60_000_000, 1),
+            Unit::CubicMetrePerSecond => (3_600_000_000, 1),
+            Unit::Percent => (10, 1),
+            Unit::Bar => (100_000, 1),
+            // An hour has 3600 seconds.
+            Unit::Joule => (1, 3_600),
+            Unit::Kilojoule => (1_000, 3_600),
+            Unit::Megajoule => (1_000_000, 3_600),
+            Unit::Gigajoule => (1_000_000_000, 3_600),
+        }
+    }
+
+    /// How many of the quantity's smallest unit make one of this unit, where that is a whole number: all but joules.
+    pub const fn factor(self) -> Option<i64> {
+        match self.ratio() {
+            (n, 1) => Some(n),
+            _ => None,
         }
     }
 }
@@ -268,10 +341,22 @@ impl Decimal {
         Ok(Decimal { digits: if negative { -digits } else { digits }, scale: u8::try_from(scale).map_err(|_| NumberError::Range)? })
     }
 
+    /// The exact product, as far as 18 decimal places.
+    pub fn times(self, o: Decimal) -> Result<Decimal, NumberError> {
+        let mut digits = i128::from(self.digits) * i128::from(o.digits);
+        let mut scale = self.scale + o.scale;
+        while scale > 0 && (digits % 10 == 0 || scale > 18 || i64::try_from(digits).is_err()) {
+            digits /= 10;
+            scale -= 1;
+        }
+        Ok(Decimal { digits: i64::try_from(digits).map_err(|_| NumberError::Range)?, scale })
+    }
+
     /// This number of `unit`, in the quantity's smallest unit; half a smallest unit rounds away from zero.
     pub fn in_smallest(self, unit: Unit) -> Result<i64, NumberError> {
-        let v = i128::from(self.digits) * i128::from(unit.factor());
-        let den = 10i128.pow(u32::from(self.scale));
+        let (num, den) = unit.ratio();
+        let v = i128::from(self.digits) * i128::from(num);
+        let den = 10i128.pow(u32::from(self.scale)) * i128::from(den);
         let half = if v < 0 { -(den / 2) } else { den / 2 };
         i64::try_from((v + half) / den).map_err(|_| NumberError::Range)
     }
@@ -296,6 +381,9 @@ mod tests {
         assert_eq!(ml("48.5", Unit::Percent), Ok(485));
         assert_eq!(ml("0.000386", Unit::LitrePerSecond), Ok(1_390));
         assert_eq!(ml("00012.300", Unit::Litre), Ok(12_300));
+        assert_eq!(ml("3.6", Unit::Megajoule), Ok(1_000));
+        assert_eq!(ml("0.01", Unit::Gigajoule), Ok(2_778));
+        assert_eq!(ml("1.5", Unit::Bar), Ok(150_000));
         assert_eq!(ml("12345678901234.123456789012345678901234", Unit::Litre), Ok(12_345_678_901_234_123));
     }
 
@@ -307,6 +395,15 @@ mod tests {
         assert_eq!(ml("1e30", Unit::Litre), Err(NumberError::Range));
         assert_eq!(ml("9999999999999999999999999999999999999999999999", Unit::Litre), Err(NumberError::Range));
         assert_eq!(ml("0e999", Unit::Litre), Ok(0));
+    }
+
+    #[test]
+    fn products_are_exact() {
+        let d = |s| Decimal::parse(s).unwrap();
+        assert_eq!(d("338304").times(d("0.001")), Ok(d("338.304")));
+        assert_eq!(d("-2.5").times(d("10")), Ok(d("-25")));
+        assert_eq!(d("0.000000000000000001").times(d("0.1")), Ok(d("0")));
+        assert_eq!(d("9000000000000000000").times(d("10")), Err(NumberError::Range));
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub const fn kind(kind: PointKind) -> Word {
         PointKind::Bulk => "export.kind.bulk",
         PointKind::Sub => "export.kind.sub",
         PointKind::MakeUp => "export.kind.make_up",
+        PointKind::Sensor => "export.kind.sensor",
     }
 }
 

@@ -36,7 +36,7 @@ impl Selection {
         let places = wanted.places.iter().map(|key| place(topology, key).ok_or_else(|| Unknown::Place { key: key.clone() }));
         let places = places.collect::<Result<Vec<_>, _>>()?;
         let anywhere = meters.is_empty() && places.is_empty();
-        let points = topology.point_ixs().filter(|ix| {
+        let points = topology.metered().filter(|ix| {
             let point = topology.point(*ix);
             let here = anywhere || meters.contains(ix) || topology.path(point.place).any(|p| places.contains(&p));
             here && (wanted.kinds.is_empty() || wanted.kinds.contains(&point.kind))

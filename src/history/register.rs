@@ -37,7 +37,7 @@ impl Register {
 
     fn among(topology: &Topology, point: PointIx, source: SourceId, columns: &[Column]) -> Option<Register> {
         let binding = topology.point(point).source.as_ref()?;
-        let wanted = topology.feed(binding.feed).columns.get(usize::from(binding.column))?;
+        let wanted = topology.feed(binding.feed).columns.get(usize::from(binding.column?))?;
         let column = columns.iter().position(|c| c == wanted)?;
         Some(Register { source, column, quantity: wanted.quantity })
     }

@@ -73,7 +73,8 @@ impl Facts {
     }
 
     pub fn urgency(&self) -> Urgency {
-        let runs = self.incident.cause == Cause::Leak && !matches!(self.kind(), NoticeKind::Accepted | NoticeKind::Closed);
+        let runs = matches!(self.incident.cause, Cause::Leak | Cause::Emergency)
+            && !matches!(self.kind(), NoticeKind::Accepted | NoticeKind::Closed);
         if runs { Urgency::Urgent } else { Urgency::Ordinary }
     }
 }
@@ -111,10 +112,8 @@ fn mean_flow(kind: &FindingKind) -> Option<MillilitresPerHour> {
     match kind {
         FindingKind::LeakHourlyLimit { from, to, seen, .. } => Some(seen.per((*to - *from).0)),
         FindingKind::LeakMonthlyProjection { last_day, .. } => Some(last_day.per(Ms::days(1).0)),
-        FindingKind::LeakMonthlyLimit { .. }
-        | FindingKind::MeterSilent { .. }
-        | FindingKind::MeterReset { .. }
-        | FindingKind::MeterJump { .. } => None,
+        // The others speak of no span, or of no water.
+        _ => None,
     }
 }
 

@@ -22,6 +22,8 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
     let head = match f.kind() {
         NoticeKind::Accepted => say("notice.head.accepted", &[("place", place())]),
         NoticeKind::Closed => say("notice.head.closed", &[("place", place())]),
+        _ if f.incident.cause == Cause::Emergency => say("notice.head.emergency", &[("place", place())]),
+        _ if f.incident.cause == Cause::Access => say("notice.head.access", &[("place", place())]),
         _ if !leak => say("notice.head.fault", &[("place", place())]),
         NoticeKind::Opened => say("notice.head.leak", &[("place", place())]),
         NoticeKind::Grown => say("notice.head.leak_grown", &[("place", place())]),
@@ -36,7 +38,9 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
     } else if f.incident.accepted.is_some() {
         lines.extend(taken(f, t));
     }
-    if leak {
+    // A rope has no meter behind it that could tell how much.
+    let metered = f.point(t).is_none_or(|p| p.kind.is_metered());
+    if leak && metered {
         lines.push(flow_line(f, t, over));
         if over || !told_before {
             lines.extend(amount(f, t));
@@ -65,7 +69,9 @@ pub fn line(f: &Facts, t: &Topology) -> Text {
             let how = closing(f, t).unwrap_or_default();
             say("notice.digest_closed", &[place, since, ("how", Text::new(brief(&how.zh), brief(&how.en)).into()), id])
         }
-        (_, Cause::Data) => say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id]),
+        (_, Cause::Data | Cause::Emergency | Cause::Access) => {
+            say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id])
+        }
         (_, Cause::Leak) => match f.flow {
             Some(flow) => say("notice.digest_leak", &[place, ("flow", litres_per_minute(flow).into()), since, id]),
             None => say("notice.digest_leak_plain", &[place, since, id]),

@@ -121,6 +121,12 @@ fn right(reason: &Reject) -> &'static str {
         Reject::Conflict { .. } => "one value per meter and time",
         Reject::Sources { .. } => "fewer meters in one replay",
         // Cannot come of a CSV row.
-        Reject::Size { .. } | Reject::Json { .. } | Reject::Retained | Reject::Topic | Reject::Columns { .. } => "a row as described",
+        Reject::Size { .. }
+        | Reject::Json { .. }
+        | Reject::Retained
+        | Reject::Topic
+        | Reject::Columns { .. }
+        | Reject::Frame { .. }
+        | Reject::NoReading => "a row as described",
     }
 }

@@ -60,7 +60,7 @@ pub fn build(meters: &Meters, series: &SeriesTable) -> Topology {
                 max_flow: reach.max_flow(),
                 mean_flow_over: Some(series.of_meter(i).span),
             },
-            source: Some(Binding { topic: m.meter.clone(), feed: feed(heard[i].unwrap_or(usual)), column: 0 }),
+            source: Some(Binding { topic: m.meter.clone(), feed: feed(heard[i].unwrap_or(usual)), column: Some(0) }),
             limits: limits(reach, m.households, m.every),
             price_milliyuan_per_tonne: None,
         })
@@ -76,7 +76,7 @@ pub fn build(meters: &Meters, series: &SeriesTable) -> Topology {
 }
 
 fn one_column(quantity: Quantity, name: &str) -> Feed {
-    Feed { name: name.to_owned(), columns: vec![Column { name: name.to_owned(), quantity }] }
+    Feed { name: name.to_owned(), columns: vec![Column { name: name.to_owned(), quantity }], wakes: None }
 }
 
 /// Only these can be a water meter's own number.

@@ -101,15 +101,18 @@ impl Community {
             days: BTreeMap::new(),
         };
         let lives_at = c.settle(seed, &settings.places);
-        let templates: Vec<Arc<Template>> = settings.feeds.iter().map(|f| Arc::new(Template::new(&f.form))).collect();
+        let templates: Vec<Option<Arc<Template>>> =
+            settings.feeds.iter().map(|f| f.form.as_ref().map(|form| Arc::new(Template::new(form)))).collect();
         let tree = Tree { places: &settings.places, lives_at: &lives_at };
         for meter in settings.meters.iter().filter(|m| m.key != trouble::BY_HAND) {
-            if let (Some(what), Some(template)) = (c.measured(seed, meter, settings, &tree), templates.get(meter.feed)) {
+            if let (Some(what), Some(template)) =
+                (c.measured(seed, meter, settings, &tree), templates.get(meter.feed).and_then(Option::as_ref))
+            {
                 let device = meter_device(seed, meter, what, template);
                 c.devices.push(device);
             }
         }
-        for (feed, template) in settings.feeds.iter().zip(&templates) {
+        for (feed, template) in settings.feeds.iter().zip(&templates).filter_map(|(f, t)| Some((f, t.as_ref()?))) {
             c.add_risers(seed, feed, template, &settings.places);
         }
         c
@@ -157,6 +160,7 @@ impl Community {
                 self.make_ups.push(MakeUp::new(of_meter));
                 Some(What::MakeUp(self.make_ups.len() - 1))
             }
+            PointKind::Sensor => None,
         }
     }
 

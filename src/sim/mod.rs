@@ -77,7 +77,8 @@ pub struct Meter {
 #[derive(Clone, Debug)]
 pub struct Feed {
     pub filter: String,
-    pub form: Form,
+    /// None: its devices have a form of their own, which nobody plays.
+    pub form: Option<Form>,
 }
 
 #[derive(Clone, Debug)]

@@ -96,13 +96,11 @@ fn put(document: &mut Value, pointer: &str, value: Value) {
 
 /// A value in its quantity's smallest unit, as a number of `unit`.
 fn write_value(out: &mut String, value: i64, unit: Unit) {
-    let (value, decimals) = match unit {
-        Unit::Millilitre | Unit::Pulse | Unit::WattHour => (value, 0),
-        Unit::Litre | Unit::LitrePerHour | Unit::Celsius | Unit::KilowattHour | Unit::Volt | Unit::One => (value, 3),
-        Unit::CubicMetre | Unit::CubicMetrePerHour => (value, 6),
-        Unit::LitrePerMinute => (value / 60, 3),
-        Unit::LitrePerSecond => (value / 3_600, 3),
-        Unit::Percent => (value, 1),
+    let (num, den) = unit.ratio();
+    let (value, decimals) = match (den, num.ilog10()) {
+        (1, zeros) if 10i64.pow(zeros) == num => (value, zeros),
+        // Three decimals where no decimal number is exact.
+        _ => (value.saturating_mul(1_000).saturating_mul(den) / num, 3),
     };
     let scale = 10i64.pow(decimals);
     let sign = if value < 0 { "-" } else { "" };

@@ -53,9 +53,9 @@ fn demo(seed: u64, buildings: &[(&str, u32, u32, usize)]) -> Settings {
         columns: columns.iter().map(|(p, u)| ((*p).into(), *u)).collect(),
     };
     let feeds = vec![
-        Feed { filter: "meters/+/state".into(), form: json("/ts", &[("/total_l", Unit::Litre), ("/flow_lph", Unit::LitrePerHour)]) },
-        Feed { filter: "water/+/main".into(), form: Form::Plain { unit: Unit::CubicMetre } },
-        Feed { filter: "heating/+/state".into(), form: json("/ts", &[("/supply_c", Unit::Celsius), ("/return_c", Unit::Celsius)]) },
+        Feed { filter: "meters/+/state".into(), form: Some(json("/ts", &[("/total_l", Unit::Litre), ("/flow_lph", Unit::LitrePerHour)])) },
+        Feed { filter: "water/+/main".into(), form: Some(Form::Plain { unit: Unit::CubicMetre }) },
+        Feed { filter: "heating/+/state".into(), form: Some(json("/ts", &[("/supply_c", Unit::Celsius), ("/return_c", Unit::Celsius)])) },
     ];
     Settings {
         broker: Broker { host: String::new(), port: 1, client_id: String::new(), credentials: None, ca: None },

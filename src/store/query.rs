@@ -99,7 +99,7 @@ pub(super) fn count(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-const QUANTITIES: [(Quantity, &str); 8] = [
+const QUANTITIES: [(Quantity, &str); 11] = [
     (Quantity::Volume, "volume"),
     (Quantity::Pulses, "pulses"),
     (Quantity::Flow, "flow"),
@@ -108,6 +108,9 @@ const QUANTITIES: [(Quantity, &str); 8] = [
     (Quantity::Energy, "energy"),
     (Quantity::Voltage, "voltage"),
     (Quantity::Number, "number"),
+    (Quantity::Power, "power"),
+    (Quantity::Pressure, "pressure"),
+    (Quantity::Flags, "flags"),
 ];
 
 pub(super) fn quantity_text(q: Quantity) -> &'static str {
@@ -338,12 +341,13 @@ mod tests {
             match q {
                 Quantity::Volume | Quantity::Pulses | Quantity::Flow | Quantity::Temperature => {}
                 Quantity::Ratio | Quantity::Energy | Quantity::Voltage | Quantity::Number => {}
+                Quantity::Power | Quantity::Pressure | Quantity::Flags => {}
             }
         }
         for k in [IdentityKind::Place, IdentityKind::Point, IdentityKind::Meter] {
             assert_eq!(kind_of(kind_text(k)).unwrap(), k);
         }
-        assert!(quantity_of("pressure").unwrap_err().to_string().contains("pressure"));
+        assert!(quantity_of("loudness").unwrap_err().to_string().contains("loudness"));
     }
 
     #[test]

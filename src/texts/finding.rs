@@ -71,6 +71,19 @@ pub fn finding(name: &str, kind: &FindingKind, tz: &TimeZone) -> Text {
             let [a, b, c] = step(before, after);
             say("finding.meter_jump", &[name, a, b, c, ("most", per_minute(*max_flow))])
         }
+        FindingKind::LeakReported { since } => say("finding.leak_reported", &[name, ("at", at(*since))]),
+        FindingKind::LeakBurstReported { since } => say("finding.leak_burst_reported", &[name, ("at", at(*since))]),
+        FindingKind::LeakWet { since } => say("finding.leak_wet", &[name, ("at", at(*since))]),
+        FindingKind::EmergencyCall { since } => say("finding.emergency_call", &[name, ("at", at(*since))]),
+        FindingKind::AccessOpen { since } => say("finding.access_open", &[name, ("at", at(*since))]),
+        FindingKind::MeterTamper { since } => say("finding.meter_tamper", &[name, ("at", at(*since))]),
+        FindingKind::MeterReverse { since } => say("finding.meter_reverse", &[name, ("at", at(*since))]),
+        FindingKind::MeterDry { since } => say("finding.meter_dry", &[name, ("at", at(*since))]),
+        FindingKind::MeterBattery { since } => say("finding.meter_battery", &[name, ("at", at(*since))]),
+        FindingKind::MeterValveFault { since } => say("finding.meter_valve_fault", &[name, ("at", at(*since))]),
+        FindingKind::MeterDeviceFault { since } => say("finding.meter_device_fault", &[name, ("at", at(*since))]),
+        FindingKind::MeterNoAnswer { since } => say("finding.meter_no_answer", &[name, ("at", at(*since))]),
+        FindingKind::MeterUnknownStatus { since } => say("finding.meter_unknown_status", &[name, ("at", at(*since))]),
     }
 }
 
@@ -83,6 +96,19 @@ pub fn rule(code: &str) -> Text {
         "meter_silent" => "rule.meter_silent",
         "meter_reset" => "rule.meter_reset",
         "meter_jump" => "rule.meter_jump",
+        "leak_reported" => "rule.leak_reported",
+        "leak_burst_reported" => "rule.leak_burst_reported",
+        "leak_wet" => "rule.leak_wet",
+        "emergency_call" => "rule.emergency_call",
+        "access_open" => "rule.access_open",
+        "meter_tamper" => "rule.meter_tamper",
+        "meter_reverse" => "rule.meter_reverse",
+        "meter_dry" => "rule.meter_dry",
+        "meter_battery" => "rule.meter_battery",
+        "meter_valve_fault" => "rule.meter_valve_fault",
+        "meter_device_fault" => "rule.meter_device_fault",
+        "meter_no_answer" => "rule.meter_no_answer",
+        "meter_unknown_status" => "rule.meter_unknown_status",
         other => return Text::same(other),
     };
     say(key, &[])
@@ -92,6 +118,7 @@ pub fn rule(code: &str) -> Text {
 mod tests {
     use super::*;
     use crate::domain::finding::Mark;
+    use crate::domain::flag::Flag;
     use crate::domain::time::Month;
 
     #[test]
@@ -123,7 +150,10 @@ mod tests {
             FindingKind::MeterSilent { last: Ts(0), limit: Ms::ZERO },
             FindingKind::MeterReset { before: mark, after: mark },
             FindingKind::MeterJump { before: mark, after: mark, max_flow: MillilitresPerHour(0) },
-        ] {
+        ]
+        .into_iter()
+        .chain(Flag::ALL.map(|f| f.statement(Ts(0))))
+        {
             assert_ne!(rule(kind.code()).zh, kind.code());
             let text = finding("", &kind, &TimeZone::UTC);
             assert!(text.en.is_ascii() && !text.zh.is_ascii(), "{text:?}");

@@ -16,6 +16,9 @@ fn quantity(q: Quantity) -> Text {
         Quantity::Energy => "quantity.energy",
         Quantity::Voltage => "quantity.voltage",
         Quantity::Number => "quantity.number",
+        Quantity::Power => "quantity.power",
+        Quantity::Pressure => "quantity.pressure",
+        Quantity::Flags => "quantity.flags",
     };
     say(key, &[])
 }
@@ -45,6 +48,8 @@ pub fn reject(r: &Reject, tz: &TimeZone) -> Text {
         Reject::TimeOld { ts, since } => say("reject.time_old", &[("ts", full(*ts)), ("since", full(*since))]),
         Reject::TimeAhead { ts, now } => say("reject.time_ahead", &[("ts", full(*ts)), ("now", full(*now))]),
         Reject::Retained => say("reject.retained", &[]),
+        Reject::Frame { what } => say("reject.frame", &[("what", what.into())]),
+        Reject::NoReading => say("reject.no_reading", &[]),
         Reject::Topic => say("reject.topic", &[]),
         Reject::Conflict { ts, .. } => say("reject.conflict", &[("ts", full(*ts))]),
         Reject::Sources { limit } => say("reject.sources", &[("limit", (*limit).into())]),

@@ -4,7 +4,9 @@ use super::error::Error;
 use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
-use super::{channels, export, flow, health, incidents, live, meters, metrics, overview, pages, readings, sources, topology, totals};
+use super::{
+    channels, export, flow, health, incidents, live, meters, metrics, overview, pages, readings, sensors, sources, topology, totals,
+};
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
 use axum::middleware;
@@ -44,6 +46,7 @@ macro_rules! served {
             get "/api/v1/meters/{id}" meters::one,
             get "/api/v1/meters/{id}/readings" readings::readings,
             get "/api/v1/meters/{id}/flow" flow::flow,
+            get "/api/v1/sensors" sensors::sensors,
             get "/api/v1/totals" totals::totals,
             get "/api/v1/export" export::export,
             get "/api/v1/incidents" incidents::incidents,

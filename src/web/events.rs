@@ -3,6 +3,7 @@
 use super::dto::{Register, Start};
 use super::error::Error;
 use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::flag::Flag;
 use crate::domain::incident::{Change, Closer, Event};
 use crate::domain::topology::Topology;
 use crate::store::EventRecord;
@@ -46,7 +47,9 @@ pub struct EventReport {
 pub struct FindingReport {
     /// Key of the metering point.
     pub point: String,
-    /// The rule: `leak_hourly_limit`, `leak_monthly_limit`, `leak_monthly_projection`, `meter_silent`, `meter_reset` or `meter_jump`.
+    /// The rule: `leak_hourly_limit`, `leak_monthly_limit`, `leak_monthly_projection`, `meter_silent`, `meter_reset` or `meter_jump`; or what the
+    /// device itself reports: `leak_wet`, `leak_reported`, `leak_burst_reported`, `emergency_call`, `access_open`, `meter_tamper`,
+    /// `meter_reverse`, `meter_dry`, `meter_battery`, `meter_valve_fault`, `meter_device_fault`, `meter_no_answer` or `meter_unknown_status`.
     pub code: &'static str,
     pub args: Args,
     pub text: Text,
@@ -97,6 +100,11 @@ pub enum Args {
         after: Register,
         max_litres_per_hour: Decimal,
     },
+    /// The device itself says so; `flag` as its profile calls it.
+    Reported {
+        flag: &'static str,
+        since: Stamp,
+    },
 }
 
 impl Args {
@@ -131,6 +139,21 @@ impl Args {
                 after: Register::new(after, tz),
                 max_litres_per_hour: Decimal::litres_per_hour(max_flow),
             },
+            FindingKind::LeakReported { since }
+            | FindingKind::LeakBurstReported { since }
+            | FindingKind::LeakWet { since }
+            | FindingKind::EmergencyCall { since }
+            | FindingKind::AccessOpen { since }
+            | FindingKind::MeterTamper { since }
+            | FindingKind::MeterReverse { since }
+            | FindingKind::MeterDry { since }
+            | FindingKind::MeterBattery { since }
+            | FindingKind::MeterValveFault { since }
+            | FindingKind::MeterDeviceFault { since }
+            | FindingKind::MeterNoAnswer { since }
+            | FindingKind::MeterUnknownStatus { since } => {
+                Args::Reported { flag: kind.flag().map_or("", Flag::code), since: Stamp::new(since, tz) }
+            }
         }
     }
 }

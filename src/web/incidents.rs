@@ -149,7 +149,7 @@ const STATES: [(&str, Wanted); 4] = [
 /// All that are open, and the 200 most recently closed; older ones are found by their id.
 #[utoipa::path(get, path = "/api/v1/incidents", tag = "state",
     params(("state" = Option<String>, Query, description = "`open` (detected or accepted), `detected`, `accepted` or `closed`"),
-           ("cause" = Option<String>, Query, description = "`leak` or `data`"),
+           ("cause" = Option<String>, Query, description = "`leak`, `data`, `emergency` or `access`"),
            ("limit" = Option<usize>, Query, description = "1 to 500, default 50")),
     responses((status = 200, body = Incidents), (status = "default", body = Problem)))]
 pub async fn incidents(
@@ -160,7 +160,7 @@ pub async fn incidents(
     let params = params.only(&["state", "cause", "limit"])?;
     let limit = params.limit(DEFAULT, MOST)?;
     let wanted = params.choice("state", &STATES)?;
-    let cause = params.choice("cause", &[("leak", Cause::Leak), ("data", Cause::Data)])?;
+    let cause = params.choice("cause", &Cause::ALL.map(|c| (c.code(), c)))?;
     let snapshot = snapshots.borrow().clone();
     let in_state = |i: &Incident| match wanted {
         None => true,

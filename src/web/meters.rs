@@ -157,9 +157,10 @@ pub async fn meters(
     let after = params.number("after")?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let snapshot = snapshots.borrow().clone();
     let now = clock::now();
-    let meters: Vec<Meter> = snapshot.points.iter().skip(after).take(limit).map(|p| meter(&topology, &snapshot, p, now)).collect();
+    let metered = || snapshot.points.iter().filter(|p| topology.point(p.point).kind.is_metered());
+    let meters: Vec<Meter> = metered().skip(after).take(limit).map(|p| meter(&topology, &snapshot, p, now)).collect();
     let seen = after.saturating_add(meters.len());
-    let next = (seen < snapshot.points.len()).then(|| format!("/api/v1/meters?after={seen}&limit={limit}"));
+    let next = (seen < metered().count()).then(|| format!("/api/v1/meters?after={seen}&limit={limit}"));
     Ok(Json(Meters { at: Stamp::new(snapshot.at, &topology.tz), meters, next }))
 }
 

@@ -249,9 +249,9 @@ impl Scrape {
             Metric::MeterSilent => {
                 self.snapshot.points.iter().try_for_each(|p| put(&[("meter", &self.topology.point(p.point).key)], i64::from(p.silent)))
             }
-            Metric::Incidents => [("leak", Cause::Leak), ("data", Cause::Data)].iter().try_for_each(|(name, cause)| {
+            Metric::Incidents => Cause::ALL.iter().try_for_each(|cause| {
                 let open = self.snapshot.incidents.iter().filter(|i| i.cause == *cause && i.state != IncidentState::Closed);
-                put(&[("cause", name)], count(open.count() as u64))
+                put(&[("cause", cause.code())], count(open.count() as u64))
             }),
             Metric::BrokerUp => put(&[], i64::from(h.broker.state == BrokerState::Connected)),
             Metric::StoreUp => put(&[], i64::from(h.store.state == StoreState::Ok)),

@@ -28,6 +28,7 @@ mod pages;
 mod params;
 mod past;
 mod readings;
+mod sensors;
 mod server;
 mod sources;
 mod tagged;

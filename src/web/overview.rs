@@ -114,6 +114,7 @@ pub async fn overview(
 fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> PlaceTile {
     let p = t.place(tile.place);
     let states: Vec<_> = tile.points.iter().filter_map(|ix| snapshot.points.get(ix.0 as usize)).collect();
+    let metered = || states.iter().filter(|s| t.point(s.point).kind.is_metered());
     let heads: Vec<_> = tile.heads.iter().filter_map(|ix| snapshot.points.get(ix.0 as usize)).collect();
     let keys: HashSet<&str> = tile.points.iter().map(|ix| t.point(*ix).key.as_str()).collect();
     let open: Vec<Cause> = snapshot
@@ -139,7 +140,7 @@ fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> Pla
             PlaceState::Leak
         } else if !open.is_empty() || silent > 0 {
             PlaceState::Fault
-        } else if states.iter().all(|s| s.last.is_none()) {
+        } else if metered().all(|s| s.last.is_none()) {
             PlaceState::NoData
         } else {
             PlaceState::Ok
@@ -201,7 +202,7 @@ fn tiles(t: &Topology) -> Vec<Tile> {
         // A household stands behind its building's bulk meter even where the config does not say so; of two bulk meters only `parent` tells
         // whether one feeds the other: a garden's tap stands beside the buildings' meters, not before them.
         let behind = |place: PlaceIx| upstream.contains(&place) || point.kind != PointKind::Bulk && bulks.contains(&place);
-        let mut head = point.kind != PointKind::MakeUp;
+        let mut head = matches!(point.kind, PointKind::Bulk | PointKind::Sub);
         for place in t.path(point.place) {
             head &= !behind(place);
             if let Some(tile) = at.get(&place).and_then(|i| tiles.get_mut(*i)) {

@@ -47,6 +47,7 @@ pub struct SourceReport {
     /// Newest stored time stamp.
     last_reading_at: Option<Stamp>,
     data_age_seconds: Option<i64>,
+    presence: Option<PresenceReport>,
     counts: CountsReport,
     /// The newest message that was refused, since the process started.
     last_bad: Option<BadReport>,
@@ -63,6 +64,13 @@ pub struct CountsReport {
     rejected_total: u64,
     /// Received, but not yet known to be durable.
     in_flight: u64,
+}
+
+/// What a device or its broker says of whether it is there, since the process started.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PresenceReport {
+    pub online: bool,
+    pub since: Stamp,
 }
 
 /// A message that was refused.
@@ -127,6 +135,7 @@ fn source(s: &SourceState, t: &Topology, now: Ts) -> SourceReport {
         last_reading_at: Stamp::maybe(s.last_ts, &t.tz),
         data_age_seconds: s.last_ts.map(|ts| ((now - ts).0 / 1_000).max(0)),
         counts: CountsReport::new(&s.counts),
+        presence: s.presence.map(|(online, since)| PresenceReport { online, since: Stamp::new(since, &t.tz) }),
         last_bad: s.last_bad.as_ref().map(|b| bad(b, &t.tz)),
     }
 }

@@ -53,7 +53,7 @@ pub struct PointReport {
     id: Option<Arc<str>>,
     key: String,
     name: String,
-    /// `bulk` 总表, `sub` 户表 or `make_up` 补水表.
+    /// `bulk` 总表, `sub` 户表, `make_up` 补水表 or `sensor`.
     #[schema(value_type = String)]
     kind: PointKind,
     /// Key of the place.
@@ -67,7 +67,8 @@ pub struct PointReport {
     #[schema(value_type = String)]
     responsible: Responsible,
     valve: Option<Valve>,
-    meter: MeterReport,
+    /// Null for a sensor.
+    meter: Option<MeterReport>,
     source: Option<BindingReport>,
     limits: LimitsReport,
     yuan_per_tonne: Option<Decimal>,
@@ -91,7 +92,8 @@ pub struct MeterReport {
 pub struct BindingReport {
     topic: String,
     feed: String,
-    column: String,
+    /// The register; null for a sensor, of which everything is taken.
+    column: Option<String>,
 }
 
 /// Hard limits; null where there is none.
@@ -180,17 +182,17 @@ fn point(t: &Topology, p: &Point, ids: &Ids) -> PointReport {
         boundary: p.boundary,
         responsible: p.responsible,
         valve: p.valve.as_ref().map(Valve::new),
-        meter: MeterReport {
+        meter: p.kind.is_metered().then(|| MeterReport {
             serial: p.meter.serial.clone(),
             pulse_weight_litres: Decimal::litres(p.meter.pulse_weight),
             rollover_at_litres: p.meter.rollover_at.map(Decimal::litres),
             max_litres_per_hour: Decimal::litres_per_hour(p.meter.max_flow),
             mean_flow_over_seconds: p.meter.mean_flow_over.map(|ms| ms.0 / 1_000),
-        },
+        }),
         source: p.source.as_ref().map(|b| BindingReport {
             topic: b.topic.clone(),
             feed: t.feed(b.feed).name.clone(),
-            column: t.feed(b.feed).columns.get(usize::from(b.column)).map(|c| c.name.clone()).unwrap_or_default(),
+            column: b.column.and_then(|c| t.feed(b.feed).columns.get(usize::from(c))).map(|c| c.name.clone()),
         }),
         limits: LimitsReport {
             litres_per_hour: p.limits.per_hour.map(Decimal::litres),

@@ -106,7 +106,7 @@ pub async fn totals(
     let point = params.get("point").map(|id| meters::find(&topology, &snapshot, id)).transpose()?;
     let span = span(&params, &topology, by, point.is_none(), clock::now())?;
     let points: Vec<(PointIx, Option<Register>)> =
-        topology.point_ixs().filter(|ix| point.is_none_or(|p| p == *ix)).map(|ix| (ix, Register::now(&topology, &snapshot, ix))).collect();
+        topology.metered().filter(|ix| point.is_none_or(|p| p == *ix)).map(|ix| (ix, Register::now(&topology, &snapshot, ix))).collect();
     let t = topology.clone();
     let (points, found) = store.ask(move |r| history::totals(r, &t, &points, span, by).map(|found| (points, found))).await?;
     Ok(Tagged::new(&answer(&topology, &snapshot, by, span, &points, found))?.response(&headers))

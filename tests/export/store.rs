@@ -33,7 +33,7 @@ impl World {
 
     pub fn in_zone(zone: &str) -> World {
         let text = include_str!("community.toml").replace("Asia/Shanghai", zone);
-        let config = heyun::config::parse(&text).unwrap_or_else(|p| panic!("{p:?}"));
+        let config = heyun::config::parse(&text, heyun::config::Catalogue::default()).unwrap_or_else(|p| panic!("{p:?}"));
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("heyun.toml"), text.replace("\"heyun.db\"", &format!("{:?}", dir.path().join("heyun.db")))).unwrap();
         let (writer, reader) = heyun::store::open(&Settings { path: dir.path().join("heyun.db") }).unwrap();

@@ -35,7 +35,7 @@ pub fn topology(zone: &str, points: u32) -> Topology {
             max_flow: MillilitresPerHour::litres(5_000),
             mean_flow_over: None,
         },
-        source: Some(Binding { topic: format!("water/{i}"), feed: FeedIx(0), column: 0 }),
+        source: Some(Binding { topic: format!("water/{i}"), feed: FeedIx(0), column: Some(0) }),
         limits: Limits::default(),
         price_milliyuan_per_tonne: None,
     };
@@ -46,7 +46,7 @@ pub fn topology(zone: &str, points: u32) -> Topology {
         since: Ts("2010-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond()),
         places: vec![place],
         points: (0..points).map(point).collect(),
-        feeds: vec![Feed { name: "f".into(), columns: vec![column()] }],
+        feeds: vec![Feed { name: "f".into(), columns: vec![column()], wakes: None }],
     }
 }
 

@@ -39,7 +39,7 @@ pub fn topology() -> Topology {
             max_flow: MillilitresPerHour::litres(if topic == 0 { 100_000 } else { 2_000 }),
             mean_flow_over: None,
         },
-        source: Some(Binding { topic: TOPICS[topic].into(), feed: FeedIx(0), column: 0 }),
+        source: Some(Binding { topic: TOPICS[topic].into(), feed: FeedIx(0), column: Some(0) }),
         limits,
         price_milliyuan_per_tonne: None,
     };
@@ -62,6 +62,6 @@ pub fn topology() -> Topology {
             point("a", PointKind::Sub, 1, 1, limits(100, 1, Some(5))),
             point("b", PointKind::Sub, 2, 2, limits(100, 1, None)),
         ],
-        feeds: vec![Feed { name: "w".into(), columns: vec![Column { name: "value".into(), quantity: Quantity::Volume }] }],
+        feeds: vec![Feed { name: "w".into(), columns: vec![Column { name: "value".into(), quantity: Quantity::Volume }], wakes: None }],
     }
 }

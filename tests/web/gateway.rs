@@ -55,7 +55,7 @@ fn topology() -> Topology {
             max_flow: MillilitresPerHour::litres(20_000),
             mean_flow_over: None,
         },
-        source: Some(Binding { topic: topic.into(), feed: FeedIx(feed), column: 0 }),
+        source: Some(Binding { topic: topic.into(), feed: FeedIx(feed), column: Some(0) }),
         limits: Limits::default(),
         price_milliyuan_per_tonne: None,
     };
@@ -81,9 +81,13 @@ fn topology() -> Topology {
         ],
         points: vec![bulk, flat, loop_],
         feeds: vec![
-            Feed { name: "bulk".into(), columns: vec![column("register", Quantity::Volume)] },
-            Feed { name: "flats".into(), columns: vec![column("register", Quantity::Volume), column("temp", Quantity::Temperature)] },
-            Feed { name: "loops".into(), columns: vec![column("flow", Quantity::Flow)] },
+            Feed { name: "bulk".into(), columns: vec![column("register", Quantity::Volume)], wakes: None },
+            Feed {
+                name: "flats".into(),
+                columns: vec![column("register", Quantity::Volume), column("temp", Quantity::Temperature)],
+                wakes: None,
+            },
+            Feed { name: "loops".into(), columns: vec![column("flow", Quantity::Flow)], wakes: None },
         ],
     }
 }

@@ -1,12 +1,12 @@
 //! `heyun store check`.
 
 use super::super::args::{CheckFormat, CheckLang, StoreCheck};
-use super::super::{Error, answer};
+use super::super::{Error, answer, devices};
 use super::findings::{Names, what_is_whole, words};
 use crate::daemon;
+use crate::domain::topology::Topology;
 use crate::store::{self, CheckStep, Depth, Finding, Repair, Repaired, Report, Settings, Whole};
 use crate::texts::{Text, say};
-use crate::{config, domain::topology::Topology};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -46,7 +46,7 @@ fn meant(args: &StoreCheck) -> Result<(Settings, Option<Topology>), Error> {
     match (&args.database.store, &args.database.config) {
         (Some(path), _) => Ok((Settings { path: path.clone() }, None)),
         (None, Some(path)) => {
-            let config = config::load(path).map_err(|e| Error::config(path, e))?;
+            let config = devices::load(path)?;
             Ok((Settings { path: config.store.path }, Some(config.topology)))
         }
         (None, None) => Err(Error::NoDatabase),

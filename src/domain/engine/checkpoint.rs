@@ -1,6 +1,7 @@
 //! The durable part of the engine's state as one value: a fold's shortcut, never the truth.
 
 use super::point::PointMemory;
+use super::source::Raised;
 use super::source::Recent;
 use crate::domain::incident::Book;
 use crate::domain::reading::{SourceId, Values};
@@ -27,4 +28,7 @@ pub struct Checkpoint {
 pub struct SourceMemory {
     pub last: Option<(Ts, Values)>,
     pub recent: Recent,
+    /// Checkpoints of before there were flags have none.
+    #[serde(default)]
+    pub raised: Raised,
 }

@@ -1,7 +1,7 @@
 //! What goes in and what comes out.
 
 use crate::domain::incident::{Event, Notice};
-use crate::domain::reading::{Reading, Refused, Row, SourceId, Values};
+use crate::domain::reading::{Presence, Reading, Refused, Row, SourceId, Values};
 use crate::domain::time::Ts;
 use crate::domain::topology::Column;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ pub struct Effects {
 pub enum Input {
     Reading(Reading),
     Refused(Refused),
+    Presence(Presence),
 }
 
 /// What a person asks of the engine.

@@ -8,6 +8,7 @@
 //! the connection belong to the process.
 
 mod checkpoint;
+mod flags;
 mod message;
 mod point;
 mod silences;
@@ -19,10 +20,10 @@ pub use message::{Command, CommandError, Effect, Effects, IdentityKind, Identity
 pub use point::PointMemory;
 use point::Spoken;
 pub use snapshot::{BadPayload, PointState, Snapshot, SourceState};
-pub use source::Recent;
+pub use source::{Raised, Recent};
 
 use crate::domain::detect::silence;
-use crate::domain::finding::{Cause, Finding};
+use crate::domain::finding::Finding;
 use crate::domain::id::global_id;
 use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentState, Notice};
 use crate::domain::meter::Value;
@@ -130,6 +131,7 @@ impl Engine {
             if let Some(s) = e.by_id.get(&id).and_then(|i| e.sources.get_mut(*i)) {
                 s.last = memory.last;
                 s.recent = memory.recent;
+                s.raised = memory.raised;
             }
         }
         for (key, memory) in c.points {
@@ -150,6 +152,7 @@ impl Engine {
         let Some(&at) = self.by_id.get(&row.source) else { return };
         self.apply(at, row, row.ts);
         self.said.clear();
+        self.take_flags(at, row);
     }
 
     /// Folds a stored event.
@@ -208,6 +211,7 @@ impl Engine {
         match input {
             Input::Reading(r) => self.reading(now, r, past, out),
             Input::Refused(r) => Ok(self.refused(r)),
+            Input::Presence(p) => Ok(self.presence(p)),
         }
     }
 
@@ -284,7 +288,8 @@ impl Engine {
     pub fn checkpoint(&self, batch: u64) -> Checkpoint {
         let named = self.topology.points.iter().zip(&self.points).map(|(p, m)| (p.key.clone(), m.clone()));
         let retired = self.retired.iter().map(|(k, m)| (k.clone(), m.clone()));
-        let memory = |s: &Source| Some((s.known.as_ref()?.source, SourceMemory { last: s.last, recent: s.recent.clone() }));
+        let memory =
+            |s: &Source| Some((s.known.as_ref()?.source, SourceMemory { last: s.last, recent: s.recent.clone(), raised: s.raised }));
         Checkpoint {
             form: CHECKPOINT_FORM,
             batch,
@@ -373,6 +378,7 @@ impl Engine {
         self.pending.insert((source, row.ts), row.values);
         self.uncommitted.push(at);
         self.apply(at, &row, now);
+        self.tell_flags(now, at, &row, out);
         for Spoken { finding, still } in std::mem::take(&mut self.said) {
             // A leak that somebody closed and that goes on all the same is told again, a day later at the latest.
             if !still || !self.book.is_open(&finding.point, finding.kind.code()) {
@@ -413,6 +419,10 @@ impl Engine {
         if row.flags.contains(Flags::AHEAD) || row.ts < self.topology.since {
             return;
         }
+        for p in &s.points {
+            let heard = &mut self.points[p.0 as usize].heard;
+            *heard = (*heard).max(Some(row.ts));
+        }
         for (column, p) in &s.readers {
             if let Some(value) = row.values.get(*column) {
                 let point = self.topology.point(*p);
@@ -429,6 +439,9 @@ impl Engine {
             let s = &mut self.sources[at];
             s.counts.received += 1;
             s.feed = s.feed.or(r.feed);
+        }
+        if let Some(at) = at.filter(|_| r.reason != Reject::NoReading) {
+            let s = &mut self.sources[at];
             s.last_bad = Some(BadPayload { received: r.received, reason: r.reason.clone(), excerpt: r.excerpt.clone() });
         }
         self.rejected(at, r.reason.clone())
@@ -472,7 +485,7 @@ impl Engine {
     }
 
     fn found(&mut self, now: Ts, finding: Finding, out: &mut Effects) {
-        out.urgent |= finding.kind.cause() == Cause::Leak && !finding.historic;
+        out.urgent |= finding.kind.cause().is_urgent() && !finding.historic;
         let place_of = |key: &str| self.point_of_key.get(key).map(|p| self.topology.point(*p).place);
         let events = self.book.found(now, finding, &self.topology, &place_of);
         self.emit(events, out);

@@ -36,8 +36,8 @@ impl Engine {
 
     /// The points that read this source have been heard: a silence of theirs is over.
     pub(super) fn end_silences(&mut self, now: Ts, at: usize, out: &mut Effects) {
-        for i in 0..self.sources[at].readers.len() {
-            let (_, p) = self.sources[at].readers[i];
+        for i in 0..self.sources[at].points.len() {
+            let p = self.sources[at].points[i];
             let Some(limit) = self.topology.point(p).limits.silent_after else { continue };
             match self.silence(p) {
                 Silence::Open if self.last_heard(p) + limit > now => {

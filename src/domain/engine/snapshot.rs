@@ -3,9 +3,10 @@
 use super::source::Source;
 use super::{Engine, IdentityKind, SILENT};
 use crate::domain::finding::Mark;
+use crate::domain::flag::FlagSet;
 use crate::domain::incident::Incident;
 use crate::domain::meter::StepCounts;
-use crate::domain::reading::{Counts, Reject, SourceId};
+use crate::domain::reading::{Counts, Reject, SourceId, Values};
 use crate::domain::time::{Month, Ms, Ts};
 use crate::domain::topology::{Column, PointIx};
 use crate::domain::units::{Millilitres, MillilitresPerHour};
@@ -70,6 +71,12 @@ pub struct SourceState {
     pub points: Vec<PointIx>,
     /// Newest stored time stamp.
     pub last_ts: Option<Ts>,
+    /// The newest row and what stands in it, by column.
+    pub last: Option<(Ts, Values)>,
+    /// What its device says of itself now.
+    pub flags: FlagSet,
+    /// The device or its broker says that it is there, or not; since when.
+    pub presence: Option<(bool, Ts)>,
     /// Since the process started.
     pub counts: Counts,
     /// The newest message that was refused, since the process started.
@@ -119,8 +126,11 @@ impl Engine {
             topic: s.topic.clone(),
             feed: s.feed.map(|f| self.topology.feed(f).name.as_str().into()),
             columns: s.columns.clone(),
-            points: s.readers.iter().map(|(_, p)| *p).collect(),
+            points: s.points.clone(),
             last_ts: s.last.map(|(ts, _)| ts),
+            last: s.last,
+            flags: s.raised.flags,
+            presence: s.presence,
             counts: s.counts.clone(),
             last_bad: s.last_bad.clone(),
         }

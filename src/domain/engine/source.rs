@@ -2,9 +2,11 @@
 
 use super::message::SourceRecord;
 use super::snapshot::BadPayload;
+use crate::domain::flag::FlagSet;
 use crate::domain::reading::{Counts, SourceId, Values};
 use crate::domain::time::Ts;
 use crate::domain::topology::{Column, Feed, FeedIx, MAX_COLUMNS, PointIx, Topology};
+use crate::domain::units::Quantity;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -28,6 +30,11 @@ pub struct Source {
     map: Option<Vec<u8>>,
     /// (stored column, point that reads it)
     pub readers: Vec<(usize, PointIx)>,
+    /// Points that hear of it at all, in the order of the config; its flags speak of the first.
+    pub points: Vec<PointIx>,
+    pub raised: Raised,
+    /// What the device or its broker says, since the process started: it is there or not, and since when.
+    pub presence: Option<(bool, Ts)>,
     /// Newest row.
     pub last: Option<(Ts, Values)>,
     /// For payloads without a time of their own.
@@ -47,6 +54,9 @@ impl Source {
             columns: Arc::from([]),
             map: None,
             readers: vec![],
+            points: vec![],
+            raised: Raised::default(),
+            presence: None,
             last: None,
             recent: Recent::default(),
             counts: Counts::default(),
@@ -91,15 +101,22 @@ impl Source {
 
     /// Finds the stored columns that `points` read. Needs no message: the config says which feed serves the topic.
     pub fn find_readers(&mut self, points: &[PointIx], topology: &Topology) {
+        self.points = points.to_vec();
         self.readers = points
             .iter()
             .filter_map(|p| topology.point(*p).source.as_ref().map(|b| (*p, b)))
             .filter_map(|(p, b)| {
-                let wanted = topology.feed(b.feed).columns.get(usize::from(b.column))?;
+                let wanted = topology.feed(b.feed).columns.get(usize::from(b.column?))?;
                 let at = self.columns.iter().position(|c| c == wanted)?;
                 Some((at, p))
             })
             .collect();
+    }
+
+    /// The flags that stand in a stored row; None where it says nothing of them.
+    pub fn flags(&self, values: &Values) -> Option<FlagSet> {
+        let column = self.columns.iter().position(|c| c.quantity == Quantity::Flags)?;
+        values.get(column).map(FlagSet::of_column)
     }
 
     /// The feed's values at their stored columns.
@@ -113,6 +130,14 @@ impl Source {
         }
         out
     }
+}
+
+/// The flags of a source, by the row that arrived last: a device tells how things are now, whatever its clock says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raised {
+    pub flags: FlagSet,
+    /// Since when one of them was last told anew, by the row's time.
+    pub told: Option<Ts>,
 }
 
 /// What a source without time stamps sent in its last batch, and in the one directly before, so that what the broker sends again

@@ -58,9 +58,16 @@ impl Book {
         })
     }
 
+    /// The open incident in which this rule has spoken of this point, though that is over: a rope that gets wet again before anybody has looked
+    /// is the same matter.
+    fn open_about(&self, point: &str, code: &str) -> Option<&Arc<Incident>> {
+        let spoke = |i: &&Arc<Incident>| i.findings.iter().any(|f| f.finding.point == point && f.finding.kind.code() == code);
+        self.incidents.iter().filter(|i| i.state != IncidentState::Closed).find(spoke)
+    }
+
     /// The events that a new finding causes: it joins an open incident or opens one.
     ///
-    /// It joins where the same rule already speaks of the same point, or where the cause is of the same class, the starts can be
+    /// It joins where the same rule already speaks of the same point, or has spoken of it before, or where the cause is of the same class, the starts can be
     /// the same moment, and every place lies on one path with its own: two flats under one bulk meter are two leaks.
     ///
     /// `place_of` finds the place of a point by its key. It is asked for every open incident: when a whole compound falls silent,
@@ -69,6 +76,7 @@ impl Book {
         let cause = finding.kind.cause();
         let joined = self
             .open_with(&finding.point, finding.kind.code())
+            .or_else(|| self.open_about(&finding.point, finding.kind.code()))
             .or_else(|| self.incidents.iter().find(|i| joins(i, cause, &finding, topology, place_of)))
             .map(|i| i.id.clone());
         let mut events = vec![];
@@ -84,13 +92,15 @@ impl Book {
     }
 
     /// The events caused by a rule's finding being over, by its own proof: the finding is cleared, and the incident closes when
-    /// nothing else keeps it open.
+    /// nothing else keeps it open and its cause needs nobody to look.
     pub fn cleared(&self, at: Ts, point: &str, code: &str) -> Vec<Event> {
         let Some(i) = self.open_with(point, code) else { return vec![] };
         let seq = self.last_event + 1;
         let change = Change::Cleared { point: point.to_owned(), code: code.to_owned() };
         let mut events = vec![Event { seq, at, incident: i.id.clone(), change }];
-        if i.findings.iter().all(|f| f.cleared.is_some() || (f.finding.point == point && f.finding.kind.code() == code)) {
+        if i.cause.ends_itself()
+            && i.findings.iter().all(|f| f.cleared.is_some() || (f.finding.point == point && f.finding.kind.code() == code))
+        {
             let change = Change::Closed { by: Closer::Meter, reason: code.to_owned() };
             events.push(Event { seq: seq + 1, at, incident: i.id.clone(), change });
         }

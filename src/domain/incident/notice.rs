@@ -54,9 +54,9 @@ impl NoticeKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
-    /// Worth knowing: a fault of a meter, a step of somebody's work.
+    /// Worth knowing: a fault of a meter, an open lid, a step of somebody's work.
     Ordinary,
-    /// Water is running away, and nobody has taken it on.
+    /// Water is running away, or somebody called for help, and nobody has taken it on.
     Urgent,
 }
 
@@ -72,18 +72,21 @@ impl Notice {
             Change::Found { finding } if finding.historic => return None,
             Change::Found { .. } if !told => NoticeKind::Opened,
             Change::Found { finding } if finding.grown => NoticeKind::Grown,
+            Change::Found { .. } if before.cause == Cause::Data => return None,
             Change::Found { finding } => {
-                let known = |f: &super::Joined| f.finding.point == finding.point && f.finding.kind.code() == finding.kind.code();
-                if before.cause != Cause::Leak || before.findings.iter().any(known) {
-                    return None;
+                let same = |f: &&super::Joined| f.finding.point == finding.point && f.finding.kind.code() == finding.kind.code();
+                match before.findings.iter().find(same) {
+                    None => NoticeKind::Joined,
+                    Some(f) if f.cleared.is_some() => NoticeKind::Opened,
+                    Some(_) => return None,
                 }
-                NoticeKind::Joined
             }
             Change::Accepted { .. } if told => NoticeKind::Accepted,
             Change::Closed { .. } if told => NoticeKind::Closed,
             Change::Accepted { .. } | Change::Closed { .. } => return None,
         };
-        let runs = matches!(kind, NoticeKind::Opened | NoticeKind::Grown | NoticeKind::Joined) && before.cause == Cause::Leak;
+        let runs = matches!(kind, NoticeKind::Opened | NoticeKind::Grown | NoticeKind::Joined)
+            && matches!(before.cause, Cause::Leak | Cause::Emergency);
         let urgency = if runs { Urgency::Urgent } else { Urgency::Ordinary };
         Some(Notice { event: event.seq, at: event.at, incident: event.incident.clone(), kind, urgency })
     }
@@ -154,6 +157,15 @@ mod tests {
         use NoticeKind as K;
         let changes = vec![found(leak("a", false, false)), found(leak("a", false, false)), found(leak("b", false, false))];
         assert_eq!(told(Cause::Leak, changes), [(K::Opened, Urgency::Urgent), (K::Joined, Urgency::Urgent)]);
+    }
+
+    #[test]
+    fn what_was_over_and_begins_again_is_told_again() {
+        use NoticeKind as K;
+        let call = || found(Finding { kind: FindingKind::EmergencyCall { since: Ts(0) }, ..leak("a", false, false) });
+        let released = Change::Cleared { point: "a".into(), code: "emergency_call".into() };
+        let told = told(Cause::Emergency, vec![call(), call(), released, call()]);
+        assert_eq!(told, [(K::Opened, Urgency::Urgent), (K::Opened, Urgency::Urgent)]);
     }
 
     #[test]

@@ -1,106 +1,35 @@
-//! The numbers and the stamp of a JSON payload, in one pass over it.
+//! What stands at the wanted places of a JSON document, found in one pass over it.
 //!
 //! Only the way to the wanted places is looked at. What stands there is kept as the text that it is in the payload, because a
 //! JSON number that became a float on the way would no longer be what the meter said.
 
-use super::pointer::Token;
-use super::{JsonColumn, Pointer, blank, number, shown, stamp};
-use crate::domain::reading::{Reject, Values};
-use crate::domain::time::Ts;
-use crate::domain::topology::MAX_COLUMNS;
-use crate::domain::units::Unit;
-use jiff::tz::TimeZone;
+use crate::domain::device::{MAX_PLACES, Pointer, Token};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::fmt;
 
-pub(super) fn read(text: &str, time: Option<&Pointer>, columns: &[JsonColumn], tz: &TimeZone) -> Result<(Option<Ts>, Values), Reject> {
-    let text = text.trim_start_matches('\u{feff}').trim_end_matches(blank);
-    if text.is_empty() {
-        return Err(Reject::Missing { at: String::new() });
+/// What stands at each place, in their order; beyond [`MAX_PLACES`] nothing is looked for. Of a name that an object has twice, the last counts.
+pub(super) fn find<'p, 's>(text: &'p str, places: impl Iterator<Item = &'s Pointer>) -> serde_json::Result<[Option<&'p str>; MAX_PLACES]> {
+    let mut walk = Walk { wanted: [&[]; MAX_PLACES], found: [None; MAX_PLACES] };
+    let mut all: Set = 0;
+    for (i, place) in places.take(MAX_PLACES).enumerate() {
+        walk.wanted[i] = place.tokens();
+        all |= 1 << i;
     }
-    let found = Walk::over(text, time, columns).map_err(|e| Reject::Json { line: e.line(), column: e.column() })?;
-    let mut values = Values::NONE;
-    for (i, column) in columns.iter().take(MAX_COLUMNS).enumerate() {
-        match value(found[i], column.unit, &column.pointer)? {
-            Some(v) => values.set(i, v),
-            None if i == 0 => return Err(Reject::Missing { at: column.pointer.to_string() }),
-            None => {}
-        }
-    }
-    let ts = time.map(|at| instant(found[TIME], at, tz)).transpose()?;
-    Ok((ts, values))
+    let mut json = serde_json::Deserializer::from_str(text);
+    Inside { walk: &mut walk, places: all, depth: 0 }.deserialize(&mut json)?;
+    json.end()?;
+    Ok(walk.found)
 }
 
-/// The number of a column; None where the message says nothing about it.
-fn value(raw: Option<&str>, unit: Unit, at: &Pointer) -> Result<Option<i64>, Reject> {
-    let Some(raw) = raw else { return Ok(None) };
-    match Scalar::of(raw) {
-        Scalar::Nothing => Ok(None),
-        Scalar::Number(n) => number::read(n, unit, at.as_str()).map(Some),
-        Scalar::Text(t) => number::read(&t, unit, at.as_str()).map(Some),
-        Scalar::Bool(b) if unit == Unit::One => Ok(Some(i64::from(b) * unit.factor())),
-        Scalar::Bool(_) | Scalar::Other => Err(Reject::Number { at: at.to_string(), found: shown(raw) }),
-    }
+/// The elements of a JSON array, each as its text; None if it is none.
+pub(super) fn elements(raw: &str) -> Option<Vec<&str>> {
+    serde_json::from_str::<Vec<&RawValue>>(raw).ok().map(|all| all.into_iter().map(RawValue::get).collect())
 }
-
-/// A message whose stamp is missing is refused: arrival is not when it was measured.
-fn instant(raw: Option<&str>, at: &Pointer, tz: &TimeZone) -> Result<Ts, Reject> {
-    let missing = || Reject::Missing { at: at.to_string() };
-    let raw = raw.ok_or_else(missing)?;
-    let (ts, found) = match Scalar::of(raw) {
-        Scalar::Nothing => return Err(missing()),
-        Scalar::Number(n) => (stamp::number(n, tz), Cow::Borrowed(n)),
-        Scalar::Text(t) => (stamp::text(&t, tz), t),
-        Scalar::Bool(_) | Scalar::Other => (None, Cow::Borrowed(raw)),
-    };
-    ts.ok_or_else(|| Reject::TimeSyntax { at: at.to_string(), found: shown(&found) })
-}
-
-enum Scalar<'p> {
-    /// `null`, or a string of nothing.
-    Nothing,
-    Number(&'p str),
-    Text(Cow<'p, str>),
-    Bool(bool),
-    /// An object, an array, or a string that is no Unicode.
-    Other,
-}
-
-impl<'p> Scalar<'p> {
-    /// `raw` is one valid JSON value.
-    fn of(raw: &'p str) -> Scalar<'p> {
-        match raw.as_bytes().first() {
-            Some(b'-' | b'0'..=b'9') => Scalar::Number(raw),
-            Some(b'"') => match string(raw) {
-                Some(t) if t.chars().all(blank) => Scalar::Nothing,
-                Some(t) => Scalar::Text(t),
-                None => Scalar::Other,
-            },
-            Some(b't') => Scalar::Bool(true),
-            Some(b'f') => Scalar::Bool(false),
-            Some(b'n') => Scalar::Nothing,
-            _ => Scalar::Other,
-        }
-    }
-}
-
-fn string(raw: &str) -> Option<Cow<'_, str>> {
-    if raw.contains('\\') {
-        // Only an escape that is half of a surrogate pair can fail here.
-        return serde_json::from_str(raw).ok().map(Cow::Owned);
-    }
-    raw.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
-}
-
-/// The places of one message: its columns, and its stamp in the last slot.
-const PLACES: usize = MAX_COLUMNS + 1;
-const TIME: usize = MAX_COLUMNS;
 
 /// A set of places, one bit each.
-type Set = u16;
+type Set = u64;
 
 fn members(mut set: Set) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
@@ -112,29 +41,11 @@ fn members(mut set: Set) -> impl Iterator<Item = usize> {
 
 /// One pass over a document.
 struct Walk<'s, 'p> {
-    wanted: [&'s [Token]; PLACES],
-    found: [Option<&'p str>; PLACES],
+    wanted: [&'s [Token]; MAX_PLACES],
+    found: [Option<&'p str>; MAX_PLACES],
 }
 
-impl<'s, 'p> Walk<'s, 'p> {
-    /// What stands at each place. Of a name that an object has twice, the last counts.
-    fn over(text: &'p str, time: Option<&'s Pointer>, columns: &'s [JsonColumn]) -> serde_json::Result<[Option<&'p str>; PLACES]> {
-        let mut walk = Walk { wanted: [&[]; PLACES], found: [None; PLACES] };
-        let mut all: Set = 0;
-        for (i, column) in columns.iter().take(MAX_COLUMNS).enumerate() {
-            walk.wanted[i] = column.pointer.tokens();
-            all |= 1 << i;
-        }
-        if let Some(time) = time {
-            walk.wanted[TIME] = time.tokens();
-            all |= 1 << TIME;
-        }
-        let mut json = serde_json::Deserializer::from_str(text);
-        Inside { walk: &mut walk, places: all, depth: 0 }.deserialize(&mut json)?;
-        json.end()?;
-        Ok(walk.found)
-    }
-
+impl<'s> Walk<'s, '_> {
     fn subset(&self, places: Set, keep: impl Fn(&'s [Token]) -> bool) -> Set {
         members(places).filter(|i| keep(self.wanted[*i])).fold(0, |set, i| set | 1 << i)
     }

@@ -1,63 +1,66 @@
-//! Payload bytes to [`Reading`] or [`Refused`]. Pure: no clock, no I/O, no async, no locks, no logging.
+//! Payload bytes to readings, or to why there is none. Pure: no clock, no I/O, no async, no locks, no logging.
+//!
+//! What a device's messages look like is data: a [`Profile`], of which [`Spec`] keeps the forms that fit one topic.
 //!
 //! Nothing is guessed: what can be read in two ways is refused, with its place and its text, so that whoever installs the meter
 //! sees it on the first day. Numbers and stamps are taken from their text; neither passes through a float.
 //!
-//! A message is a whole: one bad column refuses all of it. Only a column that says nothing (absent, `null`, `""`) is left out,
-//! and the first column must say something.
+//! A reading is a whole: one bad column refuses all of it. Only a column that says nothing (absent, `null`, `""`) is left out.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros))]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr))]
 
+mod cjt188;
+mod flags;
+mod form;
 mod json;
 mod number;
-mod plain;
-mod pointer;
+mod proof;
 #[cfg(test)]
 mod properties;
+mod scalar;
+mod senml;
 mod stamp;
 #[cfg(test)]
 mod tests;
 
-pub use pointer::{Pointer, PointerError};
+pub use proof::{Failure, prove};
 
-use crate::domain::engine::AHEAD;
-use crate::domain::reading::{Reading, Refused, Reject, Values, excerpt};
+use crate::domain::device::Profile;
+use crate::domain::engine::Input;
+use crate::domain::reading::{Refused, Reject, excerpt};
 use crate::domain::time::Ts;
 use crate::domain::topology::FeedIx;
-use crate::domain::units::Unit;
+use form::{Form, Verdict};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 
 /// The largest payload that is taken: far above any meter's, far below what could hurt.
 pub const PAYLOAD_LIMIT: usize = 64 * 1024;
 
-/// How the messages of one subscription are read.
+/// Separates the topic from the device's own id, where one topic serves several. No topic has it in its name.
+pub const IDENTITY_MARK: char = '#';
+
+/// How the messages of one topic are read.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    pub feed: FeedIx,
-    pub format: Format,
+    feed: FeedIx,
     /// The compound's zone: a stamp that names none is a wall clock's in it.
-    pub tz: TimeZone,
+    tz: TimeZone,
+    forms: Vec<Form>,
 }
 
-/// What a payload looks like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// The payload is one number, perhaps with a unit behind it.
-    Plain { unit: Unit },
-    /// The payload is JSON. Without `time`, a message is keyed by its arrival; with it, a message must have it.
-    Json {
-        time: Option<Pointer>,
-        /// In the order of the feed's columns.
-        columns: Vec<JsonColumn>,
-    },
-}
+impl Spec {
+    /// Reads by those messages of `profile`, in their order.
+    pub fn new(feed: FeedIx, tz: TimeZone, profile: &Profile, messages: impl IntoIterator<Item = usize>) -> Spec {
+        let flags = profile.flags_column();
+        let forms = messages.into_iter().filter_map(|i| profile.messages.get(i)).map(|m| Form::new(m, flags)).collect();
+        Spec { feed, tz, forms }
+    }
 
-/// Where a column's number stands, and in which unit where the number names none itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonColumn {
-    pub pointer: Pointer,
-    pub unit: Unit,
+    /// Reads by all messages of `profile`.
+    pub fn whole(feed: FeedIx, tz: TimeZone, profile: &Profile) -> Spec {
+        Spec::new(feed, tz, profile, 0..profile.messages.len())
+    }
 }
 
 /// What the gateway knows of the time when a message arrives.
@@ -74,46 +77,34 @@ pub struct Clock {
 /// A message as the broker handed it over.
 #[derive(Clone, Debug)]
 pub struct Message<'a> {
+    /// The source that it belongs to; a device's own id is put behind it. None: it speaks of all devices of its feed.
+    pub source: Option<Arc<str>>,
+    /// The topic that it came by, for errors.
     pub topic: Arc<str>,
     pub payload: &'a [u8],
     pub retained: bool,
 }
 
-/// Reads `message` as `spec` says.
-pub fn decode(spec: &Spec, message: Message<'_>, clock: Clock) -> Result<Reading, Refused> {
-    let Message { topic, payload, retained } = message;
-    match content(spec, payload, retained, clock) {
-        Ok((ts, values)) => Ok(Reading { feed: spec.feed, topic, ts, received: clock.now, values, retained, clock_sure: clock.sure }),
-        Err(reason) => Err(Refused { feed: Some(spec.feed), topic, received: clock.now, reason, excerpt: excerpt(payload) }),
-    }
-}
-
-fn content(spec: &Spec, payload: &[u8], retained: bool, clock: Clock) -> Result<(Option<Ts>, Values), Reject> {
-    if payload.len() > PAYLOAD_LIMIT {
-        return Err(Reject::Size { bytes: payload.len(), limit: PAYLOAD_LIMIT });
-    }
-    if retained && !matches!(spec.format, Format::Json { time: Some(_), .. }) {
-        return Err(Reject::Retained);
-    }
-    let text = std::str::from_utf8(payload).map_err(|e| Reject::Utf8 { at: e.valid_up_to() })?;
-    match &spec.format {
-        Format::Plain { unit } => Ok((None, plain::read(text, *unit)?)),
-        Format::Json { time, columns } => {
-            let (ts, values) = json::read(text, time.as_ref(), columns, &spec.tz)?;
-            Ok((ts.map(|ts| in_window(ts, clock)).transpose()?, values))
-        }
-    }
-}
-
-fn in_window(ts: Ts, clock: Clock) -> Result<Ts, Reject> {
-    let since = clock.since.max(Ts::EARLIEST);
-    if ts < since {
-        Err(Reject::TimeOld { ts, since })
-    } else if (clock.sure && ts > clock.now + AHEAD) || ts > Ts::LATEST {
-        Err(Reject::TimeAhead { ts, now: clock.now })
+/// Reads `message` as `spec` says: puts at least one input into `out`, and one for each reading where it carries several.
+pub fn decode(spec: &Spec, message: &Message<'_>, clock: Clock, out: &mut Vec<Input>) {
+    let reason = if message.payload.len() > PAYLOAD_LIMIT {
+        Reject::Size { bytes: message.payload.len(), limit: PAYLOAD_LIMIT }
     } else {
-        Ok(ts)
-    }
+        let mut missed = None;
+        for form in &spec.forms {
+            match form.read(spec, message, clock, out) {
+                Verdict::Read => return,
+                Verdict::Passed(reason) => missed = missed.or(reason),
+            }
+        }
+        missed.unwrap_or(Reject::NoReading)
+    };
+    out.push(refused(spec, message, clock, reason));
+}
+
+fn refused(spec: &Spec, message: &Message<'_>, clock: Clock, reason: Reject) -> Input {
+    let topic = message.source.as_ref().unwrap_or(&message.topic).clone();
+    Input::Refused(Refused { feed: Some(spec.feed), topic, received: clock.now, reason, excerpt: excerpt(message.payload) })
 }
 
 /// What devices put around a text: white space of any kind, a byte order mark, the NUL of a C string.

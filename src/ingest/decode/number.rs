@@ -8,8 +8,9 @@ use super::{blank, shown};
 use crate::domain::reading::Reject;
 use crate::domain::units::{Decimal, NumberError, Unit};
 
-/// Reads `text` as `unit`, or as the unit behind the number if that measures the same. `at` is the place that an error names.
-pub(super) fn read(text: &str, unit: Unit, at: &str) -> Result<i64, Reject> {
+/// Reads `text` as `unit`, or as the unit behind the number if that measures the same; the number is multiplied by `scale` first. `at` is the
+/// place that an error names.
+pub(super) fn read(text: &str, unit: Unit, scale: Option<Decimal>, at: &str) -> Result<i64, Reject> {
     let text = text.trim_matches(blank);
     let (number, suffix) = text.split_at(number_len(text.as_bytes()));
     let suffix = suffix.trim_start_matches(blank);
@@ -33,7 +34,8 @@ pub(super) fn read(text: &str, unit: Unit, at: &str) -> Result<i64, Reject> {
     if unit == Unit::Pulse && (decimal.scale > 0 || number.contains(',')) {
         return Err(refused(NumberError::Syntax));
     }
-    decimal.in_smallest(unit).map_err(refused)
+    let scaled = scale.map_or(Ok(decimal), |by| decimal.times(by));
+    scaled.and_then(|d| d.in_smallest(unit)).map_err(refused)
 }
 
 /// How much of the head of `b` is a number: sign, digits and separators, and an exponent only where digits follow its `e`.
@@ -96,7 +98,7 @@ mod tests {
             ("0.0000005", Unit::CubicMetre, 1),
         ];
         for (text, unit, want) in cases {
-            assert_eq!(read(text, *unit, "/v"), Ok(*want), "{text:?} as {unit}");
+            assert_eq!(read(text, *unit, None, "/v"), Ok(*want), "{text:?} as {unit}");
         }
     }
 
@@ -110,10 +112,10 @@ mod tests {
         ];
         for text in grouped.into_iter().chain(no_number) {
             let want = Reject::Number { at: "/v".into(), found: text.into() };
-            assert_eq!(read(text, Unit::CubicMetre, "/v"), Err(want), "{text:?}");
+            assert_eq!(read(text, Unit::CubicMetre, None, "/v"), Err(want), "{text:?}");
         }
         for text in ["12,345", "12,000", "12.5", "12.345", "0,0", "1e-1", "12,5 pulses"] {
-            assert_eq!(read(text, Unit::Pulse, "/v"), Err(Reject::Number { at: "/v".into(), found: text.into() }), "{text:?}");
+            assert_eq!(read(text, Unit::Pulse, None, "/v"), Err(Reject::Number { at: "/v".into(), found: text.into() }), "{text:?}");
         }
     }
 
@@ -133,17 +135,17 @@ mod tests {
         ];
         for (text, unit, found, expected) in cases {
             let want = Reject::Unit { at: "/v".into(), found: (*found).into(), expected: *expected };
-            assert_eq!(read(text, *unit, "/v"), Err(want), "{text:?} as {unit}");
+            assert_eq!(read(text, *unit, None, "/v"), Err(want), "{text:?} as {unit}");
         }
     }
 
     #[test]
     fn what_no_meter_shows_is_refused() {
         for text in ["1e30", "9223372036854775808", "99999999999999999999999999999999999999999999", "1e999"] {
-            assert_eq!(read(text, Unit::Pulse, ""), Err(Reject::Range { at: String::new(), found: text.into() }), "{text:?}");
+            assert_eq!(read(text, Unit::Pulse, None, ""), Err(Reject::Range { at: String::new(), found: text.into() }), "{text:?}");
         }
         let long = "9".repeat(60_000);
         let found = "9".repeat(60) + "…";
-        assert_eq!(read(&long, Unit::Litre, ""), Err(Reject::Range { at: String::new(), found }));
+        assert_eq!(read(&long, Unit::Litre, None, ""), Err(Reject::Range { at: String::new(), found }));
     }
 }

@@ -1,27 +1,35 @@
 //! What holds for every payload, stamp and number.
 
 use super::*;
+use crate::domain::device::{Format, Place, Pointer};
+use crate::domain::reading::Reading;
+use crate::domain::units::Unit;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
 fn specs() -> Vec<Spec> {
-    let at = |s: &str| Pointer::parse(s).ok();
-    let column = |s: &str, unit| at(s).map(|pointer| JsonColumn { pointer, unit });
+    let at = |s: &str| Place::Pointer(Pointer::parse(s).unwrap());
     let columns = [("/v", Unit::CubicMetre), ("/a/1/b", Unit::Pulse), ("/a", Unit::One), ("/flow", Unit::LitrePerHour)];
-    let columns: Vec<_> = columns.into_iter().filter_map(|(s, unit)| column(s, unit)).collect();
+    let columns: Vec<_> = columns.into_iter().map(|(s, unit)| (s.trim_matches('/').replace('/', "_"), at(s), unit)).collect();
     let tz = TimeZone::fixed(jiff::tz::offset(8));
-    let of = |format| Spec { feed: FeedIx(0), format, tz: tz.clone() };
+    let of = |format, time, columns| Spec::whole(FeedIx(0), tz.clone(), &Profile::of_one_message(format, time, columns));
     vec![
-        of(Format::Plain { unit: Unit::CubicMetre }),
-        of(Format::Json { time: None, columns: columns.clone() }),
-        of(Format::Json { time: at("/t"), columns }),
+        of(Format::Plain, vec![], vec![("value".into(), Place::Name("".into()), Unit::CubicMetre)]),
+        of(Format::Json, vec![], columns.clone()),
+        of(Format::Json, vec![at("/t")], columns),
     ]
 }
 
 const ANY_TIME: Clock = Clock { now: Ts(0), sure: false, since: Ts(i64::MIN) };
 
 fn one(spec: &Spec, payload: &[u8]) -> Result<Reading, Refused> {
-    decode(spec, Message { topic: "t".into(), payload, retained: false }, ANY_TIME)
+    let mut out = vec![];
+    decode(spec, &Message { source: Some("t".into()), topic: "t".into(), payload, retained: false }, ANY_TIME, &mut out);
+    match <[Input; 1]>::try_from(out) {
+        Ok([Input::Reading(r)]) => Ok(r),
+        Ok([Input::Refused(r)]) => Err(r),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn all(payload: &[u8]) {

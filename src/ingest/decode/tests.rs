@@ -1,37 +1,52 @@
 //! Whole messages: the payloads of the field, and what each rule refuses.
 
 use super::*;
+use crate::domain::device::{Format, Place, Pointer};
+use crate::domain::engine::AHEAD;
+use crate::domain::reading::{Reading, Values};
 use crate::domain::time::Ms;
-use crate::domain::units::Quantity;
+use crate::domain::units::{Quantity, Unit};
 use Unit::*;
 
 /// 2026-11-24T03:04:05Z
 const NOW: Ts = Ts(1_795_489_445_000);
 const CLOCK: Clock = Clock { now: NOW, sure: true, since: Ts(1_262_304_000_000) };
 
-fn spec(format: Format) -> Spec {
-    Spec { feed: FeedIx(7), format, tz: TimeZone::fixed(jiff::tz::offset(8)) }
+fn spec(profile: &Profile) -> Spec {
+    Spec::whole(FeedIx(7), TimeZone::fixed(jiff::tz::offset(8)), profile)
 }
 
 fn plain(unit: Unit) -> Spec {
-    spec(Format::Plain { unit })
+    spec(&Profile::of_one_message(Format::Plain, vec![], vec![("value".into(), Place::Name("".into()), unit)]))
 }
 
 fn json(time: &str, columns: &[(&str, Unit)]) -> Spec {
-    let at = |s: &str| Pointer::parse(s).ok();
-    let columns = columns.iter().filter_map(|(p, unit)| Some(JsonColumn { pointer: at(p)?, unit: *unit })).collect();
-    spec(Format::Json { time: at(time).filter(|_| !time.is_empty()), columns })
+    let at = |s: &str| Place::Pointer(Pointer::parse(s).unwrap());
+    let columns = (0..).zip(columns).map(|(i, (p, unit))| (format!("c{i}"), at(p), *unit)).collect();
+    let time = if time.is_empty() { vec![] } else { vec![at(time)] };
+    spec(&Profile::of_one_message(Format::Json, time, columns))
 }
 
 fn message(payload: &[u8]) -> Message<'_> {
-    Message { topic: "water/b15/main".into(), payload, retained: false }
+    Message { source: Some("water/b15/main".into()), topic: "water/b15/main".into(), payload, retained: false }
+}
+
+/// What the only input of a message is.
+fn decode(spec: &Spec, message: &Message<'_>, clock: Clock) -> Result<Reading, Refused> {
+    let mut out = vec![];
+    super::decode(spec, message, clock, &mut out);
+    match <[Input; 1]>::try_from(out) {
+        Ok([Input::Reading(r)]) => Ok(r),
+        Ok([Input::Refused(r)]) => Err(r),
+        other => panic!("{other:?}"),
+    }
 }
 
 type Content = (Option<Ts>, Vec<Option<i64>>);
 
 /// The stamp and the values up to the last that is there.
 fn content(spec: &Spec, payload: impl AsRef<[u8]>) -> Result<Content, Reject> {
-    let r = decode(spec, message(payload.as_ref()), CLOCK).map_err(|e| e.reason)?;
+    let r = decode(spec, &message(payload.as_ref()), CLOCK).map_err(|e| e.reason)?;
     let n = r.values.iter().last().map_or(0, |(i, _)| i + 1);
     Ok((r.ts, (0..n).map(|i| r.values.get(i)).collect()))
 }
@@ -211,12 +226,12 @@ fn a_configured_stamp_must_be_there_and_plausible() {
 fn an_unsure_clock_judges_only_the_past() {
     let s = json("/t", &[("/v", One)]);
     let unsure = Clock { now: Ts(0), sure: false, ..CLOCK };
-    let ahead = decode(&s, message(br#"{"v":1,"t":"2026-11-24T03:04:05Z"}"#), unsure);
+    let ahead = decode(&s, &message(br#"{"v":1,"t":"2026-11-24T03:04:05Z"}"#), unsure);
     assert_eq!(ahead.map(|r| (r.ts, r.received, r.clock_sure)), Ok((Some(NOW), Ts(0), false)));
     // But not beyond what the store can hold: a device must not be able to stop the gateway.
-    let absurd = decode(&s, message(br#"{"v":1,"t":"9999-12-31T23:59:59Z"}"#), unsure).map_err(|e| e.reason.code());
+    let absurd = decode(&s, &message(br#"{"v":1,"t":"9999-12-31T23:59:59Z"}"#), unsure).map_err(|e| e.reason.code());
     assert_eq!(absurd, Err("time_ahead"));
-    let old = decode(&s, message(br#"{"v":1,"t":"2009-12-31T23:59:59Z"}"#), unsure);
+    let old = decode(&s, &message(br#"{"v":1,"t":"2009-12-31T23:59:59Z"}"#), unsure);
     assert_eq!(old.map_err(|e| e.reason), Err(Reject::TimeOld { ts: Ts(1_262_303_999_000), since: CLOCK.since }));
 }
 
@@ -224,7 +239,7 @@ fn an_unsure_clock_judges_only_the_past() {
 fn a_retained_message_needs_a_time_of_its_own() {
     let retained = |spec: &Spec, payload: &str| {
         let message = Message { retained: true, ..message(payload.as_bytes()) };
-        decode(spec, message, CLOCK).map(|r| (r.retained, r.ts)).map_err(|e| e.reason)
+        decode(spec, &message, CLOCK).map(|r| (r.retained, r.ts)).map_err(|e| e.reason)
     };
     assert_eq!(retained(&plain(CubicMetre), "338.304"), Err(Reject::Retained));
     assert_eq!(retained(&json("", &[("/v", One)]), r#"{"v":1}"#), Err(Reject::Retained));
@@ -234,7 +249,7 @@ fn a_retained_message_needs_a_time_of_its_own() {
 
 #[test]
 fn what_came_is_handed_on() {
-    let good = decode(&plain(Litre), message(b"5"), CLOCK);
+    let good = decode(&plain(Litre), &message(b"5"), CLOCK);
     let want = Reading {
         feed: FeedIx(7),
         topic: "water/b15/main".into(),
@@ -245,7 +260,7 @@ fn what_came_is_handed_on() {
         clock_sure: true,
     };
     assert_eq!(good, Ok(want));
-    let bad = decode(&plain(Litre), message(b"\x1b\xff"), CLOCK);
+    let bad = decode(&plain(Litre), &message(b"\x1b\xff"), CLOCK);
     let want = Refused {
         feed: Some(FeedIx(7)),
         topic: "water/b15/main".into(),

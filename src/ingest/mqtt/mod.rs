@@ -12,7 +12,7 @@ mod session;
 mod topics;
 
 pub use delivery::{AckSender, AckToken};
-pub use topics::matches;
+pub use topics::{matches, source_of};
 
 use crate::domain::engine::Input;
 use crate::domain::time::Ts;
@@ -45,10 +45,13 @@ pub struct Settings {
     pub clock: fn() -> (Ts, bool),
 }
 
+/// Topics, and how their messages are read.
 #[derive(Clone)]
 pub struct Subscription {
     /// May hold one `+`.
     pub filter: String,
+    /// Names the source of a message: the same filter, or another of the same device. None: its messages speak of all devices of the feed.
+    pub source: Option<String>,
     pub spec: Spec,
 }
 

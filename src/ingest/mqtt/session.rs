@@ -54,6 +54,7 @@ pub(super) async fn run(
         shared: &shared,
         eventloop,
         status,
+        decoded: vec![],
         chunk: vec![],
         since: Instant::now(),
         last_said: None,
@@ -135,6 +136,8 @@ struct Session<'a> {
     eventloop: EventLoop,
     topics: Topics,
     status: watch::Sender<Status>,
+    /// What one message came to; empty between messages.
+    decoded: Vec<Input>,
     /// Decoded, not yet handed over.
     chunk: Vec<Arrival>,
     /// When the newest connection was made.
@@ -215,18 +218,25 @@ impl Session<'_> {
             return;
         }
         let ack = (p.qos != QoS::AtMostOnce).then(|| self.shared.delivery.borrow().token(p.pkid));
-        let (topic, spec) = self.topics.find(&p.topic);
-        let input = match spec {
-            Some(spec) => match decode::decode(spec, Message { topic, payload: &p.payload, retained: p.retain }, clock) {
-                Ok(reading) => Input::Reading(reading),
-                Err(refused) => Input::Refused(refused),
-            },
-            None => Input::Refused(Refused { feed: None, topic, received: clock.now, reason: Reject::Topic, excerpt: excerpt(&p.payload) }),
-        };
-        if let Input::Refused(r) = &input {
-            debug!(topic = %r.topic, reason = %r.reason, payload = %r.excerpt, "message refused");
+        let (known, spec) = self.topics.find(&p.topic);
+        match spec {
+            Some(spec) => {
+                let message = Message { source: known.source, topic: known.topic, payload: &p.payload, retained: p.retain };
+                decode::decode(spec, &message, clock, &mut self.decoded);
+            }
+            None => {
+                let (topic, excerpt) = (known.topic, excerpt(&p.payload));
+                self.decoded.push(Input::Refused(Refused { feed: None, topic, received: clock.now, reason: Reject::Topic, excerpt }));
+            }
         }
-        self.chunk.push(Arrival { input, received: clock.now, ack });
+        let last = self.decoded.len().saturating_sub(1);
+        for (i, input) in self.decoded.drain(..).enumerate() {
+            if let Input::Refused(r) = &input {
+                debug!(topic = %r.topic, reason = %r.reason, payload = %r.excerpt, "message refused");
+            }
+            // A message with several readings is stored when its last one is.
+            self.chunk.push(Arrival { input, received: clock.now, ack: ack.filter(|_| i == last) });
+        }
     }
 
     /// Waits while the engine is busy: that is how the broker learns to keep the rest.
@@ -268,7 +278,7 @@ impl Session<'_> {
         info!(host = %self.settings.host, port = self.settings.port, session_present, "connected to the broker");
         self.tell(FromBroker::Connected).await;
         if welcome == Welcome::Subscribe {
-            let filters = self.settings.subscriptions.iter().map(|s| SubscribeFilter::new(s.filter.clone(), QoS::AtLeastOnce));
+            let filters = self.topics.filters().into_iter().map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
             if let Err(e) = self.shared.client.try_subscribe_many(filters.collect::<Vec<_>>()) {
                 error!(error = %e, "the subscriptions could not be sent");
             }
@@ -279,8 +289,8 @@ impl Session<'_> {
     fn subscribed(&mut self, codes: &[SubscribeReasonCode]) {
         self.shared.delivery.borrow_mut().subscribed();
         let granted = |c: &SubscribeReasonCode| matches!(c, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce));
-        let filters = self.settings.subscriptions.iter().zip(codes);
-        let refused: Vec<String> = filters.filter(|(_, c)| !granted(c)).map(|(s, _)| s.filter.clone()).collect();
+        let filters = self.topics.filters().into_iter().zip(codes);
+        let refused: Vec<String> = filters.filter(|(_, c)| !granted(c)).map(|(f, _)| f).collect();
         for f in &refused {
             error!(filter = %f, "the broker refuses this subscription at QoS 1: its access list must let this user read it");
         }

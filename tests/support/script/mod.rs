@@ -10,6 +10,7 @@
 //! place b15 building
 //! place b15-301 household in b15
 //! meter bulk bulk at b15 pulse 10L hourly 3000L monthly 1000t silent 24h digits 8 max 100m3/h serial A1 topic water/b15/main
+//! sensor rope at b15-301 silent 24h topic leak/301                   # a contact, a button, a door …: it sends flags
 //! meter kitchen sub at b15-301 pulses pulse 1L topic pulses/301      # `pulses`: the source counts; `mean 15m`: it tells a mean flow
 //! ```
 //!
@@ -21,6 +22,8 @@
 //! +2h  water/b15/main 338.310 m3 at +30m      # … a late one
 //! +15m water/b15/main 338.304 m3 no-time      # … one without a time
 //! +15m water/b15/main refused                 # … one that cannot be decoded
+//! +1h  leak/301 flags wet,battery_low         # what a sensor says of itself and its place; `flags none`
+//! +1h  offline leak/301 | online leak/301     # whether it is there, says its broker
 //! +0   flow water/b15/main 489 L/h every 15m for 9d [day-night] [plus 1390 L/h] [no-time] [arrive +10d [newest-first]]
 //!                                             # a register that rises from where it stood; other lines go on beside it
 //! +1h  disconnect | connect                   # the broker keeps what was not acknowledged and sends it (again)

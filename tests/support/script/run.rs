@@ -2,11 +2,12 @@
 
 use super::want;
 use super::words::{Say, Words, span, time};
-use super::world::{World, feed_of};
+use super::world::{FLAGS, World, feed_of};
 use crate::gateway::Gateway;
 use heyun::domain::engine::{Command, CommandError, Input};
+use heyun::domain::flag::{Flag, FlagSet};
 use heyun::domain::incident::Event;
-use heyun::domain::reading::{Reading, Refused, Reject, Values};
+use heyun::domain::reading::{Presence, Reading, Refused, Reject, Values};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{FeedIx, Topology};
 use heyun::domain::units::Quantity;
@@ -203,6 +204,7 @@ impl Run {
             }
             "set" => self.set(words)?,
             "accept" | "close" => self.command(first, words)?,
+            "online" | "offline" => self.presence(first == "online", words)?,
             topic => self.message(topic, words)?,
         }
         words.end()
@@ -327,7 +329,15 @@ impl Run {
             self.publish(Message { feed: FeedIx(0), topic, own: None, value: None });
             return Ok(());
         }
-        let (value, unit) = words.quantity()?;
+        let (feed, value) = if words.took("flags") {
+            (FLAGS, flags(words.next("flags, with commas between them, or none")?)?)
+        } else {
+            let (value, unit) = words.quantity()?;
+            if unit.quantity() == Quantity::Volume {
+                self.registers.insert(topic.clone(), Register { base: value, turned: 0 });
+            }
+            (feed_of(unit)?, value)
+        };
         let mut own = Some(self.now);
         if words.took("no-time") {
             own = None;
@@ -335,10 +345,14 @@ impl Run {
         } else if words.took("at") {
             own = Some(self.time(words.next("its own time")?)?);
         }
-        if unit.quantity() == Quantity::Volume {
-            self.registers.insert(topic.clone(), Register { base: value, turned: 0 });
-        }
-        self.publish(Message { feed: feed_of(unit)?, topic, own, value: Some(value) });
+        self.publish(Message { feed, topic, own, value: Some(value) });
+        Ok(())
+    }
+
+    fn presence(&mut self, online: bool, words: &mut Words<'_>) -> Say<()> {
+        let topic: Arc<str> = words.next("a topic")?.into();
+        let received = self.clock();
+        self.gateway.handle(received, &Input::Presence(Presence { feed: FLAGS, topic: Some(topic), online, received }));
         Ok(())
     }
 
@@ -436,4 +450,10 @@ const DAY_NIGHT: [i64; 24] = [
 
 fn hour(t: Ts, zone: &jiff::tz::TimeZone) -> usize {
     Timestamp::from_millisecond(t.0).map_or(0, |t| zone.to_datetime(t).hour() as usize)
+}
+
+/// `wet,battery_low` or `none`, as a column stores it.
+fn flags(word: &str) -> Say<i64> {
+    let each = word.split(',').filter(|w| *w != "none").map(|w| Flag::parse(w).ok_or_else(|| format!("{w:?} is no flag")));
+    Ok(each.collect::<Say<FlagSet>>()?.column())
 }

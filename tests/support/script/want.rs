@@ -211,7 +211,7 @@ fn row(run: &Run, words: &mut Words<'_>) -> Say<()> {
 fn written(number: &str, unit: Unit, seen: i64) -> Say<bool> {
     let n = Decimal::parse(number).and_then(|d| d.in_smallest(unit)).map_err(|e| format!("{number:?} is no number: {e:?}"))?;
     let digits = number.split_once(['.', ',']).map_or(0, |(_, d)| d.len() as u32);
-    let grain = (unit.factor() / 10i64.pow(digits)).max(1);
+    let grain = (unit.ratio().0 / 10i64.pow(digits)).max(1);
     Ok((seen - n).abs() * 2 <= if grain == 1 { 0 } else { grain })
 }
 
@@ -221,7 +221,7 @@ fn shown(words: &mut Words<'_>, quantity: Quantity, seen: Option<i64>) -> Say<()
     let unit = Unit::parse(name).filter(|u| u.quantity() == quantity).ok_or_else(|| format!("{name:?} does not measure {quantity:?}"))?;
     match seen {
         Some(seen) if written(number, unit, seen)? => Ok(()),
-        Some(seen) => Err(format!("wanted {number} {name}, saw {} {name}", seen as f64 / unit.factor() as f64)),
+        Some(seen) => Err(format!("wanted {number} {name}, saw {} {name}", seen as f64 / unit.ratio().0 as f64)),
         None => Err(format!("wanted {number} {name}, saw none")),
     }
 }

@@ -16,7 +16,11 @@ pub struct World {
 }
 
 /// One feed for each quantity that a scenario can send.
-const FEEDS: [(&str, Quantity); 3] = [("volume", Quantity::Volume), ("pulses", Quantity::Pulses), ("flow", Quantity::Flow)];
+const FEEDS: [(&str, Quantity); 4] =
+    [("volume", Quantity::Volume), ("pulses", Quantity::Pulses), ("flow", Quantity::Flow), ("flags", Quantity::Flags)];
+
+/// That of contacts, buttons and other sensors.
+pub const FLAGS: FeedIx = FeedIx(3);
 
 pub fn feed_of(unit: Unit) -> Say<FeedIx> {
     let at = FEEDS.iter().position(|(_, q)| *q == unit.quantity());
@@ -25,7 +29,8 @@ pub fn feed_of(unit: Unit) -> Say<FeedIx> {
 
 impl World {
     pub fn empty() -> World {
-        let feed = |(name, quantity): (&str, _)| Feed { name: name.into(), columns: vec![Column { name: "value".into(), quantity }] };
+        let feed =
+            |(name, quantity): (&str, _)| Feed { name: name.into(), columns: vec![Column { name: "value".into(), quantity }], wakes: None };
         World {
             topology: Topology {
                 gateway: "g1".into(),
@@ -43,7 +48,7 @@ impl World {
     /// Takes a line of the head; false, leaving the words, if it is a step.
     pub fn line(&mut self, words: &mut Words<'_>) -> Say<bool> {
         match words.peek() {
-            "zone" | "start" | "linger" | "place" | "meter" => {}
+            "zone" | "start" | "linger" | "place" | "meter" | "sensor" => {}
             _ => return Ok(false),
         }
         match words.next("a word")? {
@@ -57,6 +62,7 @@ impl World {
             }
             "linger" => self.linger = span(words.next("how long")?)?,
             "place" => self.place(words)?,
+            "sensor" => self.sensor(words)?,
             _ => self.meter(words)?,
         }
         words.end()?;
@@ -81,6 +87,31 @@ impl World {
     fn place_ix(&self, key: &str) -> Say<PlaceIx> {
         let at = self.topology.places.iter().position(|p| p.key == key);
         at.map(|i| PlaceIx(i as u32)).ok_or_else(|| format!("there is no place {key:?}"))
+    }
+
+    fn sensor(&mut self, words: &mut Words<'_>) -> Say<()> {
+        let key = words.next("the sensor's key")?.to_owned();
+        words.expect("at")?;
+        let place = self.place_ix(words.next("the sensor's place")?)?;
+        let silent_after = if words.took("silent") { Some(span(words.next("how long")?)?) } else { None };
+        words.expect("topic")?;
+        let topic = words.next("the topic")?.to_owned();
+        let (pulse_weight, max_flow) = (Millilitres(1), MillilitresPerHour(0));
+        self.topology.points.push(Point {
+            name: key.clone(),
+            key,
+            kind: PointKind::Sensor,
+            place,
+            parent: None,
+            boundary: Boundary::Assessment,
+            responsible: Responsible::Owners,
+            valve: None,
+            meter: Meter { serial: None, pulse_weight, rollover_at: None, max_flow, mean_flow_over: None },
+            source: Some(Binding { topic, feed: FLAGS, column: None }),
+            limits: Limits { silent_after, ..Limits::default() },
+            price_milliyuan_per_tonne: None,
+        });
+        Ok(())
     }
 
     fn meter(&mut self, words: &mut Words<'_>) -> Say<()> {
@@ -132,7 +163,7 @@ impl World {
             responsible: Responsible::Owners,
             valve: None,
             meter,
-            source: topic.map(|topic| Binding { topic, feed, column: 0 }),
+            source: topic.map(|topic| Binding { topic, feed, column: Some(0) }),
             limits,
             price_milliyuan_per_tonne: None,
         });

@@ -100,7 +100,7 @@ export interface Hello {
 export type IncidentState = 'detected' | 'accepted' | 'closed';
 export interface Incident {
   id: string;
-  cause: 'leak' | 'data';
+  cause: 'leak' | 'data' | 'emergency' | 'access';
   state: IncidentState;
   headline: Text | null;
   opened_at: Stamp;

@@ -35,7 +35,7 @@ export function startWords(file: IncidentFile, now: string): string[] {
 
 /** The text to pass on: place, flow, since when, tonnes so far, what to do first. Suffices without a tap. */
 export function noticeText(file: IncidentFile, point: Point | undefined, now: string): string {
-  const lines = [t(file.cause === 'leak' ? 'ui.notice.leak' : 'ui.notice.data', { place: file.place.join(' ') || file.points.join(', ') })];
+  const lines = [t(`ui.notice.${file.cause}`, { place: file.place.join(' ') || file.points.join(', ') })];
   if (file.headline) lines.push(said(file.headline));
   const w = file.water;
   if (w && w.litres_per_minute !== null) lines.push(t('ui.notice.flow', { n: figures(w.litres_per_minute, 1) }));

@@ -14,7 +14,7 @@ pub struct Pointer {
 
 /// One step of a pointer: a member's name, and an element's index where it looks like one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Token {
+pub struct Token {
     name: Box<str>,
     index: Option<usize>,
 }
@@ -54,7 +54,7 @@ impl Pointer {
         &self.text
     }
 
-    pub(super) fn tokens(&self) -> &[Token] {
+    pub fn tokens(&self) -> &[Token] {
         &self.tokens
     }
 }
@@ -66,11 +66,11 @@ impl Token {
         Token { name: name.into(), index }
     }
 
-    pub(super) fn names(&self, key: &str) -> bool {
+    pub fn names(&self, key: &str) -> bool {
         *self.name == *key
     }
 
-    pub(super) fn indexes(&self, i: usize) -> bool {
+    pub fn indexes(&self, i: usize) -> bool {
         self.index == Some(i)
     }
 }

@@ -1,0 +1,75 @@
+//! `[[sensors]]`: devices that measure no water but say how things are at their place: leak ropes, buttons, doors, rooms, radiators, valves.
+
+use super::bindings;
+use super::meters::{Ids, SILENT_AFTER, Surroundings};
+use super::reader::{Shape, Table};
+use super::values::{duration, slug};
+use crate::domain::time::Ms;
+use crate::domain::topology::{Boundary, Limits, Meter, PlaceKind, Point, PointKind, Responsible};
+use crate::domain::units::{Millilitres, MillilitresPerHour};
+
+pub(super) static SENSORS: Shape = Shape {
+    path: "sensors[]",
+    keys: &["id", "name", "at", "device", "subscription", "topic", "silent_after"],
+    hints: &[("place", "at = \"…\": the id of the place"), ("kind", "nothing: what it says tells what it is")],
+};
+
+/// All sensors that could be read. `ids`: the meters', and the lines where they stand.
+pub(super) fn read<'d>(root: &Table<'d>, mut ids: Ids<'d>, around: &Surroundings<'_, '_>) -> Vec<Point> {
+    let mut out = vec![];
+    for t in root.tables("sensors", &SENSORS) {
+        let id = t.need("id", "id = \"…\": a-z, 0-9 and -, permanent");
+        let key = id.as_ref().and_then(|f| {
+            let (id, line) = (f.text()?, f.line());
+            match ids.insert(id, line) {
+                Some(first) => {
+                    f.wrong(format!("the id {id:?} is taken in line {first}"), "an id of its own: meters and sensors share one set of ids")
+                }
+                None => f.parsed(slug),
+            }
+        });
+        out.extend(point(&t, key, around));
+    }
+    out
+}
+
+fn point(t: &Table<'_>, key: Option<String>, around: &Surroundings<'_, '_>) -> Option<Point> {
+    let everywhere = [PlaceKind::Community, PlaceKind::Compound, PlaceKind::Building, PlaceKind::Unit, PlaceKind::Household];
+    let place = t.need("at", "at = \"…\": the id of the place").and_then(|f| around.places.find(&f, &everywhere));
+    let there = place.and_then(|p| around.places.get(p));
+    let name = t.get("name").map_or(there.map(|p| p.name.clone()), |f| f.text().map(str::to_owned));
+    let source = bindings::whole(t, around.feeds);
+    let wakes = source.as_ref().and_then(|b| around.feeds.get(usize::from(b.feed.0))?.profile()?.wakes);
+    let silent_after = match t.get("silent_after") {
+        None => Some(Some(patience(wakes))),
+        Some(f) if f.is_false() => Some(None),
+        Some(f) => f.parsed(|s| duration(s, Ms::minutes(1)..=Ms::days(90))).map(Some),
+    };
+    let responsible = if there.is_some_and(|p| p.kind == PlaceKind::Household) { Responsible::Household } else { Responsible::Owners };
+    Some(Point {
+        key: key?,
+        name: name?,
+        kind: PointKind::Sensor,
+        place: place?,
+        parent: None,
+        boundary: Boundary::Assessment,
+        responsible,
+        valve: None,
+        // Nothing counts there; the least that a meter can be.
+        meter: Meter {
+            serial: None,
+            pulse_weight: Millilitres(1),
+            rollover_at: None,
+            max_flow: MillilitresPerHour(0),
+            mean_flow_over: None,
+        },
+        source: Some(source?),
+        limits: Limits { silent_after: silent_after?, ..Limits::default() },
+        price_milliyuan_per_tonne: None,
+    })
+}
+
+/// How long a device may be silent unless the config says otherwise: one that sleeps may miss a turn.
+pub(super) fn patience(wakes: Option<Ms>) -> Ms {
+    wakes.map_or(SILENT_AFTER, |w| SILENT_AFTER.max(Ms(w.0.saturating_mul(2)) + Ms::hours(1)))
+}

@@ -1,0 +1,89 @@
+//! Words of a status to flags.
+
+use super::scalar::{Raw, Scalar};
+use crate::domain::device::FlagRule;
+use crate::domain::flag::{Flag, FlagSet};
+
+/// The flags that stand at one place: a word, several words, or an array of them. A word that the rule does not know raises what the rule says
+/// for those, for a device that says something new must not look as if all were well.
+pub(super) fn read(rule: &FlagRule, raw: Raw<'_>, into: &mut FlagSet) {
+    for one in raw.each() {
+        let scalar = Scalar::of(one);
+        match scalar.word() {
+            Some(text) => words(rule, text, into),
+            None if matches!(scalar, Scalar::Other) => into.insert(rule.otherwise),
+            None => {}
+        }
+    }
+}
+
+fn words(rule: &FlagRule, text: &str, into: &mut FlagSet) {
+    if let Some(meaning) = look_up(rule, text) {
+        meaning.into_iter().for_each(|f| into.insert(f));
+        return;
+    }
+    let joins = |c: char| !(c.is_alphanumeric() || c == '_' || c == '-');
+    for word in text.split(joins).map(|w| w.trim_matches('-')).filter(|w| !w.is_empty()) {
+        match look_up(rule, word) {
+            Some(meaning) => meaning.into_iter().for_each(|f| into.insert(f)),
+            None => into.insert(rule.otherwise),
+        }
+    }
+}
+
+/// None: unknown; Some(None): it means nothing bad.
+fn look_up(rule: &FlagRule, word: &str) -> Option<Option<Flag>> {
+    if let Some((_, flag)) = rule.raise.iter().find(|(w, _)| w.eq_ignore_ascii_case(word)) {
+        return Some(Some(*flag));
+    }
+    let quiet = ["", "0", "false"].contains(&word) || rule.quiet.iter().any(|w| w.eq_ignore_ascii_case(word));
+    quiet.then_some(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raised(raw: &str) -> String {
+        let raise = [("DRY", Flag::Dry), ("water_leakage", Flag::Leak), ("true", Flag::BatteryLow), ("no answer", Flag::NoAnswer)];
+        let rule = FlagRule {
+            at: vec![],
+            raise: raise.iter().map(|(w, f)| (w.to_string(), *f)).collect(),
+            quiet: vec!["OK".into(), "normal state".into()],
+            otherwise: Flag::UnknownStatus,
+        };
+        let mut set = FlagSet::NONE;
+        read(&rule, Raw::Json(raw), &mut set);
+        set.to_string()
+    }
+
+    #[test]
+    fn words_raise_flags_alone_together_and_in_lists() {
+        for (raw, want) in [
+            (r#""DRY""#, "dry"),
+            (r#"" dry ""#, "dry"),
+            (r#""water_leakage & DRY""#, "leak, dry"),
+            (r#""no answer""#, "no_answer"),
+            (r#"["DRY","water_leakage"]"#, "leak, dry"),
+            ("true", "battery_low"),
+            ("[]", "none"),
+        ] {
+            assert_eq!(raised(raw), want, "{raw}");
+        }
+    }
+
+    #[test]
+    fn nothing_zero_false_and_quiet_words_raise_nothing() {
+        for raw in ["null", r#""""#, "0", r#""0""#, "false", r#""ok""#, r#""Normal State""#, r#""OK, OK""#] {
+            assert_eq!(raised(raw), "none", "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_the_profile_does_not_know_is_not_lost() {
+        for raw in [r#""BURST""#, "7", r#"{"a":1}"#, r#""OK BURST""#, "[[1]]"] {
+            assert_eq!(raised(raw), "unknown_status", "{raw}");
+        }
+        assert_eq!(raised(r#""DRY BURST""#), "dry, unknown_status");
+    }
+}
