@@ -135,7 +135,8 @@ fn the_reference_is_understood() {
     assert_eq!(shop.limits.per_month, None);
 
     let by_hand = t.point(t.point_by_key("b15-101-sub").unwrap());
-    assert_eq!((by_hand.source.as_ref(), by_hand.limits.silent_after), (None, None));
+    let source = by_hand.source.as_ref().unwrap();
+    assert!(source.is_by_hand() && source.topic == "manual/b15-101-sub" && by_hand.limits.silent_after.is_none());
 
     let mqtt = c.mqtt.unwrap();
     assert_eq!((mqtt.host.as_str(), mqtt.port, mqtt.tls, mqtt.client_id.as_str()), ("127.0.0.1", 1883, false, "heyun-guanfang-1"));

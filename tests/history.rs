@@ -73,7 +73,7 @@ fn columns() -> Vec<Column> {
 
 fn register(point: PointIx) -> Register {
     let quantity = [Quantity::Volume, Quantity::Pulses, Quantity::Flow][point.0 as usize];
-    Register { source: SourceId(1), column: point.0 as usize, quantity }
+    Register { source: SourceId(1), column: point.0 as usize, quantity, amended: Arc::default() }
 }
 
 /// A store whose days are told, and one with the same rows where they are not.
@@ -195,7 +195,7 @@ fn all(reader: &Reader, t: &Topology, point: PointIx) -> Vec<Interval> {
 }
 
 fn since(reader: &Reader, t: &Topology, point: PointIx, from: Ts) -> Vec<Interval> {
-    intervals(reader, t, point, register(point), Span { from, to: T0 + Ms::days(900) }, 1_000_000).unwrap().intervals
+    intervals(reader, t, point, &register(point), Span { from, to: T0 + Ms::days(900) }, 1_000_000).unwrap().intervals
 }
 
 /// The part of each interval in a bucket, summed; and the time that is known.
@@ -235,10 +235,10 @@ proptest! {
                 for (from, hours) in &asked {
                     let from = T0 + Ms::hours(*from);
                     let span = Span { from, to: from + Ms::hours(*hours) };
-                    let ask = |r: &Reader, scale| buckets(r, &t, point, Some(register(point)), span, scale).unwrap();
+                    let ask = |r: &Reader, scale| buckets(r, &t, point, Some(&register(point)), span, scale).unwrap();
                     prop_assert_eq!(&ask(&two.telling.1, Scale::Day), &ask(&two.plain.1, Scale::Day));
                     prop_assert_eq!(&ask(&two.telling.1, Scale::Hour), &ask(&two.plain.1, Scale::Hour));
-                    let told = |r: &Reader| passed(r, &t, point, register(point), span).unwrap();
+                    let told = |r: &Reader| passed(r, &t, point, &register(point), span).unwrap();
                     let (a, b) = (told(&two.telling.1), told(&two.plain.1));
                     prop_assert_eq!(a, b);
                 }
@@ -253,7 +253,7 @@ proptest! {
             let all = all(&two.plain.1, &t, point);
             for scale in [Scale::Day, Scale::Hour] {
                 let span = Span { from: T0, to: end };
-                let found = buckets(&two.telling.1, &t, point, Some(register(point)), span, scale).unwrap();
+                let found = buckets(&two.telling.1, &t, point, Some(&register(point)), span, scale).unwrap();
                 for b in &found {
                     // By a fold of one's own: of all that there is, or of the day with the few readings before it that every day begins with.
                     let of_the_day = (scale == Scale::Day && point != MEAN).then(|| since(&two.plain.1, &t, point, b.span.from));
@@ -294,7 +294,7 @@ fn told_days_need_no_row() {
         .unwrap();
     let reader = heyun::store::open_reader(&Settings { path }).unwrap();
     let span = Span { from: T0, to: T0 + Ms::days(20) };
-    let found = buckets(&reader, &t, REGISTER, Some(register(REGISTER)), span, Scale::Day).unwrap();
+    let found = buckets(&reader, &t, REGISTER, Some(&register(REGISTER)), span, Scale::Day).unwrap();
     let litres: Vec<Option<i64>> = found.iter().map(|b| b.volume.map(|v| v.0 / 1_000)).collect();
     // From noon on, and then whole days.
     assert_eq!(litres[0], Some(400));

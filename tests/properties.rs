@@ -409,6 +409,7 @@ fn a_checkpoint_of_another_form_counts_as_none() {
         p.gateway.topology.clone(),
         &p.gateway.store.sources.values().cloned().collect::<Vec<_>>(),
         &p.gateway.store.identities,
+        heyun::domain::amendment::Entries::default(),
         Some(other),
     );
     assert_eq!(from_other.checkpoint(0).points["bulk"].ledger, Ledger::default());

@@ -115,10 +115,10 @@ impl<'a> Store<'a> {
 
     /// What is seen of the first days of a meter, as charts and totals tell it.
     fn seen(&self, meter: u32, days: i64) -> (Vec<Bucket>, Vec<Option<heyun::history::Total>>) {
-        let register = Register { source: SourceId(meter), column: 0, quantity: Quantity::Volume };
+        let register = Register { source: SourceId(meter), column: 0, quantity: Quantity::Volume, amended: Arc::default() };
         let span = Span { from: Ts(T0), to: Ts(T0 + days * DAY) };
-        let bars = buckets(&self.reader, self.topology, PointIx(meter), Some(register), span, Scale::Day).unwrap();
-        let sums = totals(&self.reader, self.topology, &[(PointIx(meter), Some(register))], span, Period::Day).unwrap();
+        let bars = buckets(&self.reader, self.topology, PointIx(meter), Some(&register), span, Scale::Day).unwrap();
+        let sums = totals(&self.reader, self.topology, &[(PointIx(meter), Some(register.clone()))], span, Period::Day).unwrap();
         (bars, sums.points.into_iter().flat_map(|p| p.totals).collect())
     }
 

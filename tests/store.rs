@@ -69,6 +69,7 @@ fn what_goes_in_comes_out() {
     gaps.set(2, 5);
     let batch = Batch {
         outbox: vec![],
+        ledger: vec![],
         id: 1,
         received: Ts(T0),
         rows: vec![

@@ -59,7 +59,7 @@ fn broker(config: &Config, mqtt: &Mqtt) -> Result<Broker, Error> {
 }
 
 fn meter(p: &Point) -> Option<Meter> {
-    let source = p.source.as_ref()?;
+    let source = p.source.as_ref().filter(|s| !s.is_by_hand())?;
     Some(Meter {
         key: p.key.clone(),
         kind: p.kind,

@@ -38,7 +38,8 @@ pub use subscriptions::{FIRST_COLUMN, Heard, Subscription};
 pub use topics::Filter;
 pub use web::Web;
 
-use crate::domain::topology::Topology;
+use crate::domain::topology::{BY_HAND, Binding, Column, Feed, FeedIx, Point, Topology};
+use crate::domain::units::Quantity;
 use reader::{Doc, Shape};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -157,10 +158,26 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>, catalogu
     let (store, web, channels) = (store::store(&root), web::web(&root), channels::channels(&root));
 
     let gateway = gateway?;
-    let feeds = feeds.iter().map(subscriptions::Draft::feed).collect::<Option<Vec<_>>>()?;
+    let mut feeds = feeds.iter().map(subscriptions::Draft::feed).collect::<Option<Vec<_>>>()?;
+    by_hand(&mut points, &mut feeds);
     let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds };
     let mqtt = mqtt.map_or(Some(None), |m| m.map(Some))?;
     Some(Config { topology, mqtt, store: store?, web: web?, channels: channels?, own_profiles: vec![] })
+}
+
+/// Gives the meters that are read by hand a source of their own, where there are any.
+fn by_hand(points: &mut [Point], feeds: &mut Vec<Feed>) {
+    let register = Column { name: "register".to_owned(), quantity: Quantity::Volume };
+    // Subscriptions are fewer than that, which was said where they are read.
+    let Ok(ix) = u16::try_from(feeds.len()) else { return };
+    let mut any = false;
+    for p in points.iter_mut().filter(|p| p.source.is_none()) {
+        p.source = Some(Binding { topic: format!("{BY_HAND}/{}", p.key), feed: FeedIx(ix), column: Some(0) });
+        any = true;
+    }
+    if any {
+        feeds.push(Feed { name: BY_HAND.to_owned(), columns: vec![register], wakes: None });
+    }
 }
 
 /// Every key that a config file may have, lists marked by `[]`: `meters[].serial`. The reference file is held against it.

@@ -4,6 +4,7 @@ use super::error::Error;
 use crate::domain::engine::{CHECKPOINT_FORM, Checkpoint, Engine};
 use crate::domain::incident::Event;
 use crate::domain::topology::Topology;
+use crate::history;
 use crate::store::{self, FoldItem, Reader};
 use crate::systemd;
 use flate2::Compression;
@@ -29,7 +30,8 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
     if after == 0 && last_batch > 0 {
         info!(batches = last_batch, "no checkpoint: folding everything that is stored");
     }
-    let mut engine = Engine::restore(topology, &sources, &identities, checkpoint);
+    let ledger = history::entries(reader.ledger()?)?;
+    let mut engine = Engine::restore(topology, &sources, &identities, ledger, checkpoint);
     let (mut rows, mut bad, mut said) = (0u64, None, Instant::now());
     let total = head.map_or(0, |h| h.total_rows);
     let mut each = |item| {
@@ -69,16 +71,19 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
 /// The newest state that can be read (the store keeps two) and from which the commits can be followed. False: there is none, and everything
 /// is folded in order of time, because older commits are no longer told one by one.
 fn beginning(reader: &Reader) -> Result<(Option<Checkpoint>, bool), Error> {
-    let mut stored = reader.checkpoint()?;
+    let (mut stored, stated) = (reader.checkpoint()?, reader.ledger_batch()?);
     while let Some(c) = stored {
         if let Some(good) = read_checkpoint(&c.checkpoint)
+            // What people have stated since changes what is in it.
+            && good.batch >= stated
             && reader.folds_from(good.batch)?
         {
             return Ok((Some(good), true));
         }
         stored = reader.checkpoint_before(c.batch)?;
     }
-    Ok((None, reader.folds_from(0)?))
+    // In the order of arrival a statement would come too late for the rows that it speaks of.
+    Ok((None, stated == 0 && reader.folds_from(0)?))
 }
 
 /// None if it is of another form or damaged: the rows tell the same, only slower.

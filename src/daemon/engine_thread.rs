@@ -7,13 +7,14 @@ use super::boot::stored_checkpoint;
 use super::clock;
 use super::commit_rule::CommitRule;
 use super::error::Error;
-use crate::domain::engine::{CommandError, Effect, Effects, Engine, Input, PastUnavailable, Snapshot};
+use crate::domain::amendment::Entry;
+use crate::domain::engine::{Amend, Command, CommandError, Effect, Effects, Engine, HandReading, Input, Needed, PastUnavailable, Snapshot};
 use crate::domain::incident::{Incident, Urgency};
-use crate::domain::reading::Values;
+use crate::domain::reading::{Row, Values};
 use crate::domain::time::{Ms, Ts};
 use crate::ingest::mqtt::{AckSender, AckToken, Arrival, FromBroker};
-use crate::store::{Batch, CommitErrorKind, EventRecord, OutboxEntry, Reader, Writer};
-use crate::web::CommandRequest;
+use crate::store::{Batch, CommitErrorKind, EventRecord, LedgerRecord, OutboxEntry, ReadError, Reader, Writer};
+use crate::web::{CommandRequest, Reply};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,7 +91,14 @@ pub struct Outputs {
     pub channels: Vec<Arc<str>>,
 }
 
-type Reply = oneshot::Sender<Result<Arc<Incident>, CommandError>>;
+/// What somebody is told after the commit.
+enum Answer {
+    Incident(Reply<Incident>, Result<Arc<Incident>, CommandError>),
+    Entry(Reply<Entry>, Result<Arc<Entry>, CommandError>),
+}
+
+/// Rows that are read together for a statement about a meter.
+const PAGE: usize = 5_000;
 
 pub struct EngineThread {
     engine: Engine,
@@ -104,12 +112,14 @@ pub struct EngineThread {
     rule: CommitRule,
     effects: Effects,
     acks: Vec<AckToken>,
-    replies: Vec<(Reply, Result<Arc<Incident>, CommandError>)>,
+    replies: Vec<Answer>,
     /// Newest committed batch.
     batch: u64,
     /// When the newest message of the open batch was received; None: there is none.
     received: Option<Ts>,
     rows_since_checkpoint: u64,
+    /// The next commit holds what no fold of its rows would give: it comes with a checkpoint.
+    amended: bool,
     /// None before the first: what the config changed at this start stands in checkpoints alone, so one is written at once.
     last_checkpoint: Option<Instant>,
     last_commit: Ms,
@@ -154,6 +164,7 @@ impl EngineThread {
             batch,
             received: None,
             rows_since_checkpoint: 0,
+            amended: false,
             last_checkpoint: None,
             last_commit: Ms::ZERO,
             last_snapshot: Ms(i64::MIN / 2),
@@ -169,7 +180,9 @@ impl EngineThread {
             self.publish_if_due();
             match self.wait() {
                 Woken::Broker(from) => self.heard(from)?,
-                Woken::Command(c) => self.command(c),
+                Woken::Command(CommandRequest::Incident(command, reply)) => self.command(command, reply),
+                Woken::Command(CommandRequest::Amend(amend, reply)) => self.amend(&amend, reply)?,
+                Woken::Command(CommandRequest::Read(hand, reply)) => self.read_by_hand(&hand, reply)?,
                 Woken::Ping(reply) => {
                     self.writer.ping()?;
                     answer(reply, ());
@@ -291,16 +304,70 @@ impl EngineThread {
         }
     }
 
-    fn command(&mut self, request: CommandRequest) {
+    fn command(&mut self, command: Command, reply: Reply<Incident>) {
         let now = clock::now();
-        let result = self.engine.command(now, request.command, &mut self.effects);
+        let result = self.engine.command(now, command, &mut self.effects);
         self.received = self.received.max(Some(now));
         if result.is_ok() {
             let urgent = std::mem::take(&mut self.effects.urgent);
             self.rule.arrived(self.now(), false, urgent);
-            self.replies.push((request.reply, result));
+            self.replies.push(Answer::Incident(reply, result));
         } else {
-            answer(request.reply, result);
+            answer(reply, result);
+        }
+    }
+
+    /// Writes a statement about a meter into the ledger: what is open is committed first, so that its readings are all there to be looked at again.
+    fn amend(&mut self, amend: &Amend, reply: Reply<Entry>) -> Result<(), Error> {
+        self.commit(false)?;
+        let now = clock::now();
+        let rows = match self.engine.needed_for(amend) {
+            Ok(needed) => self.rows_from(needed).map_err(|e| {
+                warn!(error = %e, "the readings of a meter cannot be looked at: a statement about it is refused");
+                CommandError::Unavailable
+            }),
+            Err(e) => Err(e),
+        };
+        match rows.and_then(|rows| self.engine.amend(now, amend, &rows, &mut self.effects)) {
+            Ok(entry) => {
+                info!(entry = entry.seq, point = %entry.point, deed = entry.deed.code(), by = %entry.by, "stated about a meter");
+                self.amended = true;
+                self.received = self.received.max(Some(now));
+                self.replies.push(Answer::Entry(reply, Ok(entry)));
+                self.effects.urgent = false;
+                self.commit(false)?;
+            }
+            Err(e) => answer(reply, Err(e)),
+        }
+        Ok(())
+    }
+
+    /// Takes what somebody read on a dial.
+    fn read_by_hand(&mut self, hand: &HandReading, reply: Reply<Entry>) -> Result<(), Error> {
+        let (now, reader) = (clock::now(), &self.reader);
+        let mut past = |source, ts| reader.lookup(source, ts).map_err(|_| PastUnavailable);
+        match self.engine.read_by_hand(now, hand, &mut past, &mut self.effects) {
+            Ok(entry) => {
+                self.received = self.received.max(Some(now));
+                self.replies.push(Answer::Entry(reply, Ok(entry)));
+                self.effects.urgent = false;
+                self.commit(false)?;
+            }
+            Err(e) => answer(reply, Err(e)),
+        }
+        Ok(())
+    }
+
+    fn rows_from(&self, needed: Needed) -> Result<Vec<Row>, ReadError> {
+        let (mut rows, mut from) = (vec![], needed.from);
+        loop {
+            let page = self.reader.readings(needed.source, from, Ts::LATEST, PAGE)?;
+            let more = page.last().filter(|_| page.len() == PAGE).map(|last| last.ts + Ms(1));
+            rows.extend(page);
+            match more {
+                Some(next) => from = next,
+                None => return Ok(rows),
+            }
         }
     }
 
@@ -326,6 +393,7 @@ impl EngineThread {
         self.rows_since_checkpoint += rows;
         let checkpoint = match self.last_checkpoint {
             None => true,
+            Some(_) if self.amended => true,
             Some(at) => {
                 self.rows_since_checkpoint > 0
                     && (pause || self.rows_since_checkpoint >= CHECKPOINT_ROWS || at.elapsed() >= CHECKPOINT_EVERY)
@@ -341,7 +409,7 @@ impl EngineThread {
         self.batch = batch.id;
         self.last_commit = self.now();
         if checkpoint {
-            self.rows_since_checkpoint = 0;
+            (self.rows_since_checkpoint, self.amended) = (0, false);
             self.last_checkpoint = Some(Instant::now());
         }
         self.engine.committed(Some(batch.id));
@@ -369,6 +437,13 @@ impl EngineThread {
                     incident: e.incident.clone(),
                     code: Cow::Borrowed(e.change.code()),
                     body: serde_json::to_string(&e)?,
+                }),
+                Effect::Ledger(entry, source, from) => batch.ledger.push(LedgerRecord {
+                    seq: entry.seq,
+                    at: entry.at,
+                    point: entry.point.as_str().into(),
+                    body: serde_json::to_string(&*entry)?,
+                    moves: source.map(|s| (s, from)),
                 }),
                 Effect::Notice(n) => batch.outbox.extend(self.outputs.channels.iter().map(|channel| OutboxEntry {
                     event: n.event,
@@ -463,8 +538,11 @@ impl EngineThread {
             // Who is told "closed" and then looks must see it closed; a message tells the newest figures.
             self.publish();
         }
-        for (reply, result) in self.replies.drain(..) {
-            answer(reply, result);
+        for told in self.replies.drain(..) {
+            match told {
+                Answer::Incident(reply, result) => answer(reply, result),
+                Answer::Entry(reply, result) => answer(reply, result),
+            }
         }
     }
 

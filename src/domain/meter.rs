@@ -5,6 +5,7 @@
 //! back (a misreading, a boot that published 0). Volume is never guessed: across a reset it is unknown, across a gap it is
 //! certain but its moment is not.
 
+use super::amendment::Amendments;
 use super::finding::Mark;
 use super::time::{Ms, Ts};
 use super::topology::Meter;
@@ -40,6 +41,9 @@ pub struct StepCounts {
     pub late: u64,
     /// Steps over a pause much longer than usual: the volume is certain, its moment is not.
     pub gap: u64,
+    /// Meters that were taken out, by a person's word.
+    #[serde(default)]
+    pub replaced: u64,
 }
 
 /// One value of a meter's column, in the quantity's smallest unit.
@@ -77,10 +81,26 @@ struct Suspect {
 pub struct Ledger {
     last: Option<Mark>,
     suspect: Option<Suspect>,
+    /// The part of the offsets that is in `last` and in `suspect` and is no water.
+    #[serde(default)]
+    offset: Millilitres,
+    /// The newest replacement that was taken account of.
+    #[serde(default)]
+    turned: Option<Ts>,
     /// Usual pause between readings, slowly adapting upwards and at once downwards.
     usual: Ms,
     flow: Option<MillilitresPerHour>,
     pub steps: StepCounts,
+}
+
+/// A meter was taken out between two readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// From the old meter's last reading to its end (or to the moment of the replacement, where nobody read it).
+    pub from: Mark,
+    pub to: Mark,
+    /// None where nobody read the old meter, or its end lies before its last reading.
+    pub volume: Option<Millilitres>,
 }
 
 /// How a register at `to` follows one at `from`.
@@ -91,12 +111,13 @@ enum Fit {
     None,
 }
 
-fn fit(meter: &Meter, from: Mark, to: Mark) -> Fit {
+/// `missed`: so much more may have passed than the device has seen.
+fn fit(meter: &Meter, from: Mark, to: Mark, missed: Millilitres) -> Fit {
     let rise = to.register - from.register;
     let pause = (to.ts - from.ts).max(SHORTEST_STEP);
     // A pulse counter rounds at both ends.
     let resolution = Millilitres(meter.pulse_weight.0.saturating_mul(2));
-    let most = meter.max_flow.over(pause.0) + resolution;
+    let most = meter.max_flow.over(pause.0) + resolution + missed;
     if rise >= Millilitres::ZERO {
         return if rise <= most { Fit::Forward(rise) } else { Fit::None };
     }
@@ -149,17 +170,63 @@ impl Ledger {
         }
     }
 
-    /// Takes the next reading in order of arrival.
-    pub fn step(&mut self, meter: &Meter, mark: Mark) -> Step {
+    /// If a meter was taken out before a reading at `ts` that comes next: the register goes on with the new one's start. Before
+    /// [`Ledger::step`].
+    pub fn turn(&mut self, amended: &Amendments, ts: Ts) -> Option<Turn> {
+        if amended.is_empty() {
+            return None;
+        }
+        let from = self.last?;
+        let mut turn: Option<Turn> = None;
+        // Two between two readings: the first one's part is told as well, the second meter's is its end minus its start.
+        while let Some(r) = self.last.and_then(|last| amended.replacement(self.turned, last.ts, ts)) {
+            let last = self.last.unwrap_or(from);
+            let volume = r.end.map(|end| end - last.register).filter(|v| *v >= Millilitres::ZERO);
+            let volume = match turn {
+                Some(before) => before.volume.zip(volume).map(|(a, b)| a + b),
+                None => volume,
+            };
+            turn = Some(Turn { from, to: Mark { ts: r.ts, register: r.end.unwrap_or(last.register) }, volume });
+            self.last = Some(Mark { ts: r.ts, register: r.start });
+            (self.turned, self.suspect, self.flow, self.offset) = (Some(r.ts), None, None, Millilitres::ZERO);
+            self.steps.replaced += 1;
+        }
+        turn
+    }
+
+    /// What was learned by calibrations between the newest reading and `ts` and is no water moves what is compared.
+    fn calibrate(&mut self, amended: &Amendments, ts: Ts) {
+        let offset = amended.offset(ts, false);
+        let by = offset - self.offset;
+        if by == Millilitres::ZERO {
+            return;
+        }
+        self.offset = offset;
+        let moved = |m: Mark| Mark { register: m.register + by, ..m };
+        self.last = self.last.map(moved);
+        self.suspect = self.suspect.map(|s| Suspect { first: moved(s.first), newest: moved(s.newest), ..s });
+    }
+
+    /// Takes the next reading in order of arrival, as [`Amendments::apply`] gave it.
+    pub fn step(&mut self, meter: &Meter, amended: &Amendments, mark: Mark) -> Step {
+        if self.last.is_some_and(|last| mark.ts > last.ts) && !amended.is_empty() {
+            self.calibrate(amended, mark.ts);
+        }
         let Some(last) = self.last else {
             self.last = Some(mark);
+            self.offset = amended.offset(mark.ts, false);
             return Step::First;
         };
         if mark.ts <= last.ts {
             self.steps.late += 1;
             return Step::Late;
         }
-        match fit(meter, last, mark) {
+        let missed = if amended.is_empty() { Millilitres::ZERO } else { amended.offset(mark.ts, true) - amended.offset(last.ts, true) };
+        if !amended.is_empty() && amended.believes(mark.ts) && mark.register >= last.register {
+            self.steps.forward += 1;
+            return self.pass(last, mark, mark.register - last.register);
+        }
+        match fit(meter, last, mark, missed) {
             Fit::Forward(volume) => {
                 if volume == Millilitres::ZERO {
                     self.steps.equal += 1;
@@ -204,7 +271,7 @@ impl Ledger {
             self.steps.late += 1;
             return Step::Late;
         }
-        if !matches!(fit(meter, s.newest, mark), Fit::Forward(_) | Fit::Jitter) {
+        if !matches!(fit(meter, s.newest, mark, Millilitres::ZERO), Fit::Forward(_) | Fit::Jitter) {
             self.steps.spike += 1;
             self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
             return Step::Held;
@@ -249,7 +316,7 @@ mod tests {
         let mut l = Ledger::default();
         let mut passed = vec![];
         for (min, litres) in readings {
-            match l.step(&meter(), Mark { ts: Ts(min * 60_000), register: Millilitres::litres(*litres) }) {
+            match l.step(&meter(), &Amendments::default(), Mark { ts: Ts(min * 60_000), register: Millilitres::litres(*litres) }) {
                 Step::Passed { volume, .. } | Step::Restarted { volume, .. } => passed.push(volume.0 / 1_000),
                 Step::First | Step::Held | Step::Late => {}
             }
@@ -337,18 +404,19 @@ mod tests {
         let mark = l.mark(&mean, at(Quantity::Flow, 40_000));
         assert_eq!(mark, Mark { ts: Ts(960_000), register: Millilitres::litres(10) });
         let from = Mark { ts: Ts(60_000), register: Millilitres::ZERO };
-        assert_eq!(l.step(&mean, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(10), gap: false });
+        let none = Amendments::default();
+        assert_eq!(l.step(&mean, &none, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(10), gap: false });
         // Three hours that nobody told of, then a span of 4 L/h: the made-up register stood still in between.
         let mark = l.mark(&mean, Value { ts: Ts(10_800_000), ..at(Quantity::Flow, 4_000) });
         let from = Mark { ts: Ts(10_800_000), register: Millilitres::litres(10) };
-        assert_eq!(l.step(&mean, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(1), gap: false });
+        assert_eq!(l.step(&mean, &none, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(1), gap: false });
     }
 
     #[test]
     fn totals_do_not_wrap_on_absurd_registers() {
         let mut l = Ledger::default();
         for (i, r) in [i64::MAX, i64::MIN, 0, i64::MAX, i64::MIN, -1].into_iter().enumerate() {
-            l.step(&meter(), Mark { ts: Ts(i as i64 * 60_000), register: Millilitres(r) });
+            l.step(&meter(), &Amendments::default(), Mark { ts: Ts(i as i64 * 60_000), register: Millilitres(r) });
         }
         assert_eq!(l.steps.forward, 0);
     }

@@ -192,6 +192,16 @@ pub struct Column {
     pub quantity: Quantity,
 }
 
+/// The feed of registers that people read, and the first level of their sources' names.
+pub const BY_HAND: &str = "manual";
+
+impl Binding {
+    /// Somebody goes there and reads it.
+    pub fn is_by_hand(&self) -> bool {
+        self.topic.strip_prefix(BY_HAND).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
 impl Topology {
     pub fn place(&self, ix: PlaceIx) -> &Place {
         &self.places[ix.0 as usize]

@@ -12,6 +12,7 @@ use super::number::{decimal, integer, two};
 use super::points::{self, Measure};
 use super::stamp::Stamps;
 use super::{Form, Lang, Selection};
+use crate::domain::amendment::Entries;
 use crate::domain::engine::SourceRecord;
 use crate::domain::finding::Mark;
 use crate::domain::reading::{Row, SourceId};
@@ -48,6 +49,8 @@ struct Day {
     /// The register restarted.
     restarted: Option<Kind>,
     gap: bool,
+    /// A meter was taken out on it.
+    replaced: bool,
     /// An accepted reading at or after its end has come.
     closed: bool,
     readings: u64,
@@ -83,7 +86,13 @@ pub struct Daily<'t> {
 
 impl<'t> Daily<'t> {
     /// Days from that of `from` to that of the last instant before `to`.
-    pub fn new(topology: &'t Topology, sources: &[SourceRecord], selection: &Selection, span: (Ts, Ts), form: Form) -> Daily<'t> {
+    pub fn new(
+        topology: &'t Topology,
+        (sources, ledger): (&[SourceRecord], &Entries),
+        selection: &Selection,
+        span: (Ts, Ts),
+        form: Form,
+    ) -> Daily<'t> {
         let tz = topology.tz.clone();
         let date = |ts: Ts| tz.to_datetime(Timestamp::from_millisecond(ts.0).unwrap_or_default()).date();
         let (first, last) = (date(span.0), date(Ts(span.1.0 - 1)));
@@ -91,10 +100,10 @@ impl<'t> Daily<'t> {
         let mut points: Vec<Point<'t>> = vec![];
         let mut readers: Vec<Vec<usize>> = vec![vec![]; by_source.len()];
         for ix in &selection.points {
-            let register = Register::stored(topology, sources, *ix);
+            let register = Register::stored(topology, sources, ledger, *ix);
             let point = topology.point(*ix);
-            let account = register.map(|r| (Account::new(&point.meter, r, topology.since), r));
-            if let Some(r) = register {
+            let account = register.clone().map(|r| (Account::new(&point.meter, r.clone(), topology.since), r));
+            if let Some(r) = &register {
                 readers[r.source.0 as usize].push(points.len());
             }
             let measure = register.and_then(|r| by_source[r.source.0 as usize].iter().find(|f| f.point == *ix)).map(|f| f.measure);
@@ -124,7 +133,7 @@ impl<'t> Daily<'t> {
         let (from, _) = self.span();
         for p in &mut self.points {
             let Some((account, register)) = &mut p.account else { continue };
-            for row in rows_before(snapshot, *register, from)? {
+            for row in rows_before(snapshot, register, from)? {
                 account.row(&row);
             }
             p.carry = account.last();
@@ -209,7 +218,7 @@ fn take(p: &mut Point<'_>, open: &VecDeque<Span>, at_first: bool, row: &Row) {
     let at = open.iter().position(|d| (d.start..d.end).contains(&row.ts));
     match taken {
         Taken::Nothing | Taken::Ignored(_, Why::Ahead | Why::Old) => return,
-        Taken::Ignored(..) | Taken::Passed(_) | Taken::Restarted { .. } => {
+        Taken::Ignored(..) | Taken::Passed(_) | Taken::Restarted { .. } | Taken::Replaced { .. } => {
             if let Some(day) = at.and_then(|i| p.days.get_mut(i)) {
                 day.readings += 1;
             }
@@ -223,6 +232,14 @@ fn take(p: &mut Point<'_>, open: &VecDeque<Span>, at_first: bool, row: &Row) {
             let level = Mark { ts: unknown.to, register: last.register - passed.volume.unwrap_or_default() };
             book(p, open, at_first, &unknown, level);
             book(p, open, at_first, &passed, last);
+        }
+        Taken::Replaced { old, new } => {
+            // Where the new meter began.
+            let start = Mark { ts: old.to, register: last.register - new.and_then(|n| n.volume).unwrap_or_default() };
+            book(p, open, at_first, &old, start);
+            if let Some(new) = new {
+                book(p, open, at_first, &new, last);
+            }
         }
         Taken::Ignored(_, Why::First) => stand(p, open, last),
         Taken::Nothing | Taken::Ignored(..) => {}
@@ -243,6 +260,11 @@ fn book(p: &mut Point<'_>, open: &VecDeque<Span>, at_first: bool, interval: &Int
             Some(volume) => day.volume += volume,
             None => day.restarted = Some(interval.kind),
         }
+    }
+    if interval.kind == Kind::Replaced
+        && let Some(day) = ends_in(open, interval.to).and_then(|i| p.days.get_mut(i))
+    {
+        day.replaced = true;
     }
     if interval.gap {
         for (day, span) in p.days.iter_mut().zip(open) {
@@ -275,6 +297,7 @@ fn line(out: &mut Vec<u8>, span: Span, carry: Option<Mark>, day: &Day, has_regis
     }
     match day.restarted {
         Some(Kind::Jump) => said.push("export.quality.jump"),
+        Some(Kind::Replaced) => {}
         Some(_) => said.push("export.quality.reset"),
         None => {}
     }
@@ -284,9 +307,12 @@ fn line(out: &mut Vec<u8>, span: Span, carry: Option<Mark>, day: &Day, has_regis
     if day.last.is_some() && (carry.is_none() || !day.closed) {
         said.push("export.quality.open");
     }
-    let complete = said.is_empty();
+    let complete = said.is_empty() && day.restarted.is_none();
     if complete {
         said.push("export.quality.measured");
+    }
+    if day.replaced {
+        said.push("export.quality.replaced");
     }
     let start = carry.or(day.first);
     let used = day.last.filter(|last| day.restarted.is_none() && start != Some(*last)).map(|_| day.volume);
@@ -327,7 +353,7 @@ fn number_date(out: &mut Vec<u8>, date: Date) {
 }
 
 /// The last few rows before `from` that hold the register, oldest first, as of a commit.
-fn rows_before(snapshot: &Snapshot, register: Register, from: Ts) -> Result<Vec<Row>, ReadError> {
+fn rows_before(snapshot: &Snapshot, register: &Register, from: Ts) -> Result<Vec<Row>, ReadError> {
     let source: SourceId = register.source;
     let (mut rows, mut at) = (vec![], from);
     // A device may send its register only with every other message.

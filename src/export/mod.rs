@@ -24,6 +24,7 @@ pub use selection::{Selection, Unknown, Wanted};
 use crate::domain::reading::Row;
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
+use crate::history::entries;
 use crate::store::{Head, ReadError, Reader, Snapshot};
 use columns::{DAILY, POINT, RAW, VALUES, Word};
 use daily::Daily;
@@ -181,10 +182,11 @@ impl<'t> Export<'t> {
         let lines = match request.kind {
             Kind::Raw => Lines::Raw(Raw::new(topology, &sources, selection, form)),
             Kind::Daily => {
+                let ledger = entries(snapshot.ledger()?)?;
                 // A reading whose time lies ahead of a clock that was not set must not draw out years of empty days.
                 let latest = snapshot.head().map_or(last, |h| h.received) + AHEAD;
                 let days = (span.0, if latest > first { span.1.min(latest) } else { span.1 });
-                let mut daily = Daily::new(topology, &sources, selection, days, form);
+                let mut daily = Daily::new(topology, (&sources, &ledger), selection, days, form);
                 daily.warm_up(&snapshot)?;
                 span = daily.span();
                 Lines::Daily(Box::new(daily))

@@ -3,6 +3,7 @@
 use super::cell::{self, Reader};
 use super::columns::{self, POINT, say};
 use super::{Form, Selection};
+use crate::domain::amendment::Entries;
 use crate::domain::engine::SourceRecord;
 use crate::domain::topology::{PlaceKind, PointIx, Topology};
 use crate::domain::units::{Millilitres, Quantity};
@@ -33,7 +34,10 @@ pub struct Feeds {
 pub fn by_source(topology: &Topology, sources: &[SourceRecord], selection: &Selection) -> Vec<Vec<Feeds>> {
     let mut out: Vec<Vec<Feeds>> = vec![];
     for ix in &selection.points {
-        let Some(Register { source, column, quantity }) = Register::stored(topology, sources, *ix) else { continue };
+        // What was stated about a meter changes no reading.
+        let Some(Register { source, column, quantity, .. }) = Register::stored(topology, sources, &Entries::default(), *ix) else {
+            continue;
+        };
         let measure = match quantity {
             Quantity::Flow => Measure::MeanFlow,
             Quantity::Pulses => Measure::Pulses(topology.point(*ix).meter.pulse_weight),

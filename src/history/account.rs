@@ -2,7 +2,7 @@
 
 use super::register::Register;
 use crate::domain::finding::Mark;
-use crate::domain::meter::{Ledger, Step, Value};
+use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::reading::Row;
 use crate::domain::time::Ts;
 use crate::domain::topology::Meter;
@@ -33,6 +33,8 @@ pub enum Kind {
     Reset,
     /// Rose further than water can, and stayed.
     Jump,
+    /// To the end of a meter that was taken out.
+    Replaced,
 }
 
 /// A reading that makes no interval, and why.
@@ -56,6 +58,8 @@ pub enum Why {
     Ahead,
     /// Its time lies before anything here existed (stored while the clock was unsure).
     Old,
+    /// Somebody has said that it is a misreading.
+    Refused,
 }
 
 /// What a row did to the account.
@@ -70,6 +74,12 @@ pub enum Taken {
         unknown: Interval,
         passed: Interval,
     },
+    /// A meter was taken out before it.
+    Replaced {
+        old: Interval,
+        /// Of the new one; None where the reading does not follow its start.
+        new: Option<Interval>,
+    },
 }
 
 impl Taken {
@@ -81,6 +91,10 @@ impl Taken {
             Taken::Restarted { unknown, passed } => {
                 f(unknown);
                 f(passed);
+            }
+            Taken::Replaced { old, new } => {
+                f(old);
+                new.into_iter().for_each(f);
             }
         }
     }
@@ -106,8 +120,8 @@ impl<'a> Account<'a> {
         Account { meter, register, since, ledger }
     }
 
-    pub(super) fn register(&self) -> Register {
-        self.register
+    pub(super) fn register(&self) -> &Register {
+        &self.register
     }
 
     pub(super) fn ledger(&self) -> &Ledger {
@@ -131,8 +145,24 @@ impl<'a> Account<'a> {
     /// Takes what the register showed.
     pub(super) fn reading(&mut self, ts: Ts, value: i64) -> Taken {
         let mark = self.ledger.mark(self.meter, Value { quantity: self.register.quantity, ts, value });
+        let Some(mark) = self.register.amended.apply(mark) else { return Taken::Ignored(ts, Why::Refused) };
+        let Some(Turn { from, to, volume }) = self.ledger.turn(&self.register.amended, mark.ts) else { return self.step(mark) };
+        let old = Interval { from: from.ts, to: to.ts, volume, kind: Kind::Replaced, gap: false };
+        let new = match self.step(mark) {
+            Taken::Passed(new) => Some(new),
+            _ => None,
+        };
+        // The old meter's last reading may be of the very moment: then nothing of it is left to tell.
+        match (new, old.from < old.to) {
+            (Some(new), false) => Taken::Passed(new),
+            (None, false) => Taken::Ignored(mark.ts, Why::Held),
+            (new, true) => Taken::Replaced { old, new },
+        }
+    }
+
+    fn step(&mut self, mark: Mark) -> Taken {
         let before = self.ledger.steps;
-        match self.ledger.step(self.meter, mark) {
+        match self.ledger.step(self.meter, &self.register.amended, mark) {
             Step::First => Taken::Ignored(mark.ts, Why::First),
             Step::Late => Taken::Ignored(mark.ts, Why::Late),
             Step::Held => Taken::Ignored(mark.ts, Why::Held),
@@ -209,6 +239,19 @@ impl<'a> Story<'a> {
                 }
                 self.intervals.extend([unknown, passed]);
             }
+            Taken::Replaced { old, new } => {
+                for i in self.held.drain(..) {
+                    self.ignored[i].why = Why::Spike;
+                }
+                self.intervals.push(old);
+                match new {
+                    Some(new) => self.intervals.push(new),
+                    None => {
+                        self.held.push(self.ignored.len());
+                        self.ignored.push(Ignored { ts: row.ts, why: Why::Held });
+                    }
+                }
+            }
         }
     }
 
@@ -223,6 +266,7 @@ mod tests {
     use crate::domain::reading::{Flags, SourceId, Values};
     use crate::domain::time::Ms;
     use crate::domain::units::{MillilitresPerHour, Quantity};
+    use std::sync::Arc;
 
     fn meter() -> Meter {
         Meter {
@@ -243,7 +287,7 @@ mod tests {
 
     /// The intervals, and (minute, why) of each ignored reading.
     fn fold(meter: &Meter, quantity: Quantity, warm: &[Row], rows: &[Row]) -> (Vec<Told>, Vec<(i64, Why)>) {
-        let register = Register { source: SourceId(1), column: 0, quantity };
+        let register = Register { source: SourceId(1), column: 0, quantity, amended: Arc::default() };
         let mut story = Story::new(Account::new(meter, register, Ts(0)), warm);
         rows.iter().for_each(|r| story.row(r));
         let (intervals, ignored) = story.finish();

@@ -59,7 +59,7 @@ pub fn buckets(
     reader: &Reader,
     topology: &Topology,
     point: PointIx,
-    register: Option<Register>,
+    register: Option<&Register>,
     span: Span,
     scale: Scale,
 ) -> Result<Vec<Bucket>, ReadError> {

@@ -106,7 +106,7 @@ impl<'a> Days<'a> {
             }
             self.next = next;
         }
-        let mut account = Account::new(&self.topology.point(self.point).meter, self.register, self.topology.since);
+        let mut account = Account::new(&self.topology.point(self.point).meter, self.register.clone(), self.topology.since);
         for (ts, value) in &self.before {
             // A mean flow reaches beyond its reading.
             account.reading(*ts, *value).each(&mut |i| tally.add(&i));
@@ -147,7 +147,7 @@ pub(super) fn daily(
     reader: &Reader,
     topology: &Topology,
     point: PointIx,
-    register: Register,
+    register: &Register,
     span: Span,
 ) -> Result<(Vec<Bucket>, Option<Ts>), ReadError> {
     let tz = &topology.tz;
@@ -201,7 +201,7 @@ fn from_rows(
     reader: &Reader,
     topology: &Topology,
     point: PointIx,
-    register: Register,
+    register: &Register,
     days: &[Day],
     clip: Span,
     out: &mut [Bucket],
@@ -209,7 +209,7 @@ fn from_rows(
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(None) };
     let end = last.to.min(clip.to);
     let clip = Span { from: clip.from, to: end };
-    let mut fold = Days::new(topology, point, register, *first, before(reader, register, first.from, topology.since)?, clip);
+    let mut fold = Days::new(topology, point, register.clone(), *first, before(reader, register, first.from, topology.since)?, clip);
     let mut found: Vec<Bucket> = vec![];
     let mut reached = None;
     let mut from = first.from;

@@ -5,6 +5,7 @@
 
 use super::Span;
 use super::days::{Days, Over};
+use super::ledger::entries;
 use super::register::Register;
 use super::walk::before;
 use crate::domain::reading::{Row, SourceId};
@@ -92,10 +93,10 @@ struct Wanted {
 }
 
 fn wanted(reader: &Reader, topology: &Topology) -> Result<BTreeMap<Series, Wanted>, ReadError> {
-    let sources = reader.sources()?;
+    let (sources, ledger) = (reader.sources()?, entries(reader.ledger()?)?);
     let mut out = BTreeMap::new();
     for ix in topology.point_ixs() {
-        let Some(register) = Register::stored(topology, &sources, ix) else { continue };
+        let Some(register) = Register::stored(topology, &sources, &ledger, ix) else { continue };
         let (Some(series), point) = (register.series(), topology.point(ix)) else { continue };
         let made_with = register.made_with(&point.meter, topology.since);
         out.entry(series).or_insert_with(|| Wanted { ix, register, point: point.key.clone(), made_with });
@@ -158,7 +159,8 @@ impl<'a> Historian<'a> {
 
     /// Everything stands behind, at the farthest that is told. None while nothing is stored.
     fn begin(&self, reader: &Reader, volumes: &Volumes) -> Result<Option<State<'a>>, StepError> {
-        let first = reader.stats()?.first;
+        let stats = reader.stats()?;
+        let first = stats.first;
         let told = reader.told()?;
         let next = told.iter().filter_map(|t| Day::numbered(t.next, &self.topology.tz)).map(|d| d.from).max();
         let begins = first.map(|ts| Day::of(ts.max(self.topology.since), &self.topology.tz).from);
@@ -168,7 +170,10 @@ impl<'a> Historian<'a> {
             return Ok(None);
         };
         let seen = volumes.watch(Watch { before: at, until: Ts::LATEST })?;
-        let mut state = State { front: Front { at, tellers: vec![] }, behind: None, fallen: BTreeMap::new(), reached: seen.reached };
+        // What came before this process began counts as well: whose days were taken back need not wait for the next reading.
+        let stored = stats.last.zip(reader.last_batch()?).map(|(last, head)| last.min(head.received));
+        let reached = seen.reached.max(stored);
+        let mut state = State { front: Front { at, tellers: vec![] }, behind: None, fallen: BTreeMap::new(), reached };
         // Whoever came late until now is found where it is told to.
         self.follow(reader, &mut state)?;
         Ok(Some(state))
@@ -244,7 +249,7 @@ impl<'a> Historian<'a> {
                 }
                 (told.begins, told.next) = (next.number, next.number);
             }
-            let before = before(reader, register, next.from, topology.since)?;
+            let before = before(reader, &register, next.from, topology.since)?;
             let mut days = Days::new(topology, wanted.ix, register, next, before, Span { from: Ts(i64::MIN), to: Ts(i64::MAX) });
             let silent = next.from >= state.front.at || all_that_came(reader, series.source, next.from, state.front.at, &mut days)?;
             let teller = Teller { told, days };
@@ -300,7 +305,8 @@ fn take(state: &mut State<'_>, seen: &Seen, now: Ms) {
     for source in &seen.disturbed {
         state.fallen.entry(*source).and_modify(|f| f.last = now).or_insert(Fallen { first: now, last: now });
     }
-    let stays = |t: &Teller<'_>| !seen.disturbed.contains(&t.told.series.source);
+    // Who was spoken of is set on his way again at once, with what was said.
+    let stays = |t: &Teller<'_>| !seen.disturbed.contains(&t.told.series.source) && !seen.moved.contains(&t.told.series.source);
     state.front.tellers.retain(stays);
     if let Some(behind) = &mut state.behind {
         behind.tellers.retain(stays);

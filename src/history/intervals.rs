@@ -27,13 +27,13 @@ pub fn intervals(
     reader: &Reader,
     topology: &Topology,
     point: PointIx,
-    register: Register,
+    register: &Register,
     span: Span,
     limit: usize,
 ) -> Result<Intervals, ReadError> {
     let before = rows_before(reader, register, span.from, topology.since)?;
     let rows = reader.readings_columns(register.source, register.width(), (span.from, span.to), limit)?;
-    let mut story = Story::new(Account::new(&topology.point(point).meter, register, topology.since), &before);
+    let mut story = Story::new(Account::new(&topology.point(point).meter, register.clone(), topology.since), &before);
     rows.iter().for_each(|row| story.row(row));
     let (intervals, ignored) = story.finish();
     Ok(Intervals { intervals, ignored, last: rows.last().filter(|_| rows.len() == limit).map(|r| r.ts) })
@@ -49,7 +49,7 @@ pub struct Passed {
 }
 
 /// How much passed through a point in a span, as far as it was read. Days that are told cost next to nothing, others what their rows cost.
-pub fn passed(reader: &Reader, topology: &Topology, point: PointIx, register: Register, span: Span) -> Result<Passed, ReadError> {
+pub fn passed(reader: &Reader, topology: &Topology, point: PointIx, register: &Register, span: Span) -> Result<Passed, ReadError> {
     let (days, until) = daily(reader, topology, point, register, span)?;
     Ok(Passed { volume: days.iter().filter_map(|d| d.volume).sum(), until })
 }

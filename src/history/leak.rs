@@ -33,6 +33,6 @@ pub fn since_start(
     let since = i.start.earliest;
     // The newest reading may be of this very moment, and a span ends before its end.
     let to = i.closed.as_ref().map_or(now + Ms(1), |(at, ..)| *at);
-    let passed = passed(reader, topology, point, register, Span { from: since, to })?;
+    let passed = passed(reader, topology, point, &register, Span { from: since, to })?;
     Ok(Some(SinceStart { point, since, volume: passed.until.map(|_| passed.volume) }))
 }

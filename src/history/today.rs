@@ -131,7 +131,7 @@ impl Part {
 fn accounts<'a>(topology: &'a Topology, heads: &[Head], ledgers: Option<&[Ledger]>) -> Vec<Account<'a>> {
     let begin = |i: usize| ledgers.and_then(|l| l.get(i)).cloned().unwrap_or_default();
     let account =
-        |(i, (point, register)): (usize, &Head)| Account::resume(&topology.point(*point).meter, *register, topology.since, begin(i));
+        |(i, (point, register)): (usize, &Head)| Account::resume(&topology.point(*point).meter, register.clone(), topology.since, begin(i));
     heads.iter().enumerate().map(account).collect()
 }
 

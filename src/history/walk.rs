@@ -29,11 +29,11 @@ pub(super) fn walk(
     reader: &Reader,
     topology: &Topology,
     point: PointIx,
-    register: Register,
+    register: &Register,
     span: Span,
     f: &mut impl FnMut(Interval),
 ) -> Result<(), ReadError> {
-    let mut account = Account::new(&topology.point(point).meter, register, topology.since);
+    let mut account = Account::new(&topology.point(point).meter, register.clone(), topology.since);
     for row in rows_before(reader, register, span.from, topology.since)? {
         account.each(&row, f);
     }
@@ -52,7 +52,7 @@ pub(super) fn walk(
 }
 
 /// All rows of the register's source in the span, by time.
-fn each_row(reader: &Reader, register: Register, span: Span, f: &mut impl FnMut(&Row)) -> Result<(), ReadError> {
+fn each_row(reader: &Reader, register: &Register, span: Span, f: &mut impl FnMut(&Row)) -> Result<(), ReadError> {
     let mut from = span.from;
     while from < span.to {
         let rows = reader.readings_columns(register.source, register.width(), (from, span.to), PAGE)?;
@@ -66,7 +66,7 @@ fn each_row(reader: &Reader, register: Register, span: Span, f: &mut impl FnMut(
 }
 
 /// The last few rows before `from` of which an account takes on the register, oldest first.
-pub(super) fn rows_before(reader: &Reader, register: Register, from: Ts, since: Ts) -> Result<Vec<Row>, ReadError> {
+pub(super) fn rows_before(reader: &Reader, register: &Register, from: Ts, since: Ts) -> Result<Vec<Row>, ReadError> {
     for near in NEAR {
         let rows = reader.readings_columns(register.source, register.width(), (from - near, from), PAGE)?;
         let whole = rows.len() < PAGE;
@@ -95,7 +95,7 @@ pub(super) fn rows_before(reader: &Reader, register: Register, from: Ts, since: 
 }
 
 /// What the register showed in them.
-pub(super) fn before(reader: &Reader, register: Register, from: Ts, since: Ts) -> Result<Vec<(Ts, i64)>, ReadError> {
+pub(super) fn before(reader: &Reader, register: &Register, from: Ts, since: Ts) -> Result<Vec<(Ts, i64)>, ReadError> {
     let rows = rows_before(reader, register, from, since)?;
     Ok(rows.iter().filter_map(|r| Some((r.ts, register.value(r)?))).collect())
 }

@@ -154,7 +154,7 @@ impl Drive<'_> {
                         found = true;
                     }
                 }
-                Effect::Source(_) | Effect::Identity(_) | Effect::Notice(_) => {}
+                Effect::Source(_) | Effect::Identity(_) | Effect::Ledger(..) | Effect::Notice(_) => {}
             }
         }
         self.effects.urgent = false;

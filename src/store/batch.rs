@@ -2,7 +2,7 @@
 
 use super::outbox::OutboxEntry;
 use crate::domain::engine::{IdentityRecord, SourceRecord};
-use crate::domain::reading::Row;
+use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::Ts;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub struct Batch {
     pub events: Vec<EventRecord>,
     /// What these events have people told: durable with them.
     pub outbox: Vec<OutboxEntry>,
+    /// What people state about meters. Dense in `seq`, from the newest stored + 1; comes with a checkpoint.
+    pub ledger: Vec<LedgerRecord>,
     /// The state after this very batch.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -40,6 +42,20 @@ pub struct EventRecord {
     pub code: Cow<'static, str>,
     /// The event itself, in the engine's own words (JSON).
     pub body: String,
+}
+
+/// An entry of the ledger, as the store sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerRecord {
+    /// Dense, from 1, over all points.
+    pub seq: u64,
+    pub at: Ts,
+    /// Key of the metering point.
+    pub point: Arc<str>,
+    /// The entry itself, in the engine's own words (JSON).
+    pub body: String,
+    /// Days of this source from this moment on are told anew. None where nothing of it is stored.
+    pub moves: Option<(SourceId, Ts)>,
 }
 
 /// A state that later commits are folded onto.

@@ -7,7 +7,7 @@ use super::keeper::{Ask, Keeper};
 use super::key;
 use super::outbox::{self, Mark};
 use super::part::beside;
-use super::query::{self, Head, integer, kind_text, quantity_text};
+use super::query::{self, Head, count, integer, kind_text, quantity_text};
 use super::retention::{Retainer, Retention};
 use super::seal::{self, Behind, Sealer};
 use crate::domain::engine::SourceRecord;
@@ -146,6 +146,10 @@ impl Committer {
         let range = main_range(&batch.rows);
         write_commit(&tx, batch, next, range).map_err(sqlite)?;
         self.volumes.rows(&tx, &batch.rows, range.map(|r| r.1), batch.received).map_err(sqlite)?;
+        write_ledger(&tx, batch)?;
+        for (source, from) in batch.ledger.iter().filter_map(|e| e.moves) {
+            self.volumes.moved(&tx, source, from).map_err(sqlite)?;
+        }
         if let Some(c) = &batch.checkpoint {
             // The free slot, or the one with the older state.
             tx.prepare_cached(
@@ -273,6 +277,16 @@ impl Committer {
                 return Ok(false);
             }
         }
+        for e in &batch.ledger {
+            let same: bool = self.conn.query_row(
+                "SELECT count(*) FROM ledger WHERE seq = ?1 AND batch = ?2 AND body = ?3",
+                (integer(e.seq), id, &e.body),
+                |r| r.get(0),
+            )?;
+            if !same {
+                return Ok(false);
+            }
+        }
         Ok(true)
     }
 
@@ -329,6 +343,23 @@ fn write_events(tx: &Connection, batch: &Batch, mut last: u64) -> Result<u64, Co
         last = e.seq;
     }
     Ok(last)
+}
+
+fn write_ledger(tx: &Connection, batch: &Batch) -> Result<(), CommitError> {
+    let sqlite = |source| CommitError::Sqlite { batch: batch.id, source };
+    if batch.ledger.is_empty() {
+        return Ok(());
+    }
+    let next: i64 = tx.query_row("SELECT coalesce(max(seq), 0) + 1 FROM ledger", [], |r| r.get(0)).map_err(sqlite)?;
+    for (expected, e) in (next..).zip(&batch.ledger) {
+        if integer(e.seq) != expected {
+            return Err(CommitError::LedgerGap { batch: batch.id, seq: e.seq, expected: count(expected) });
+        }
+        tx.prepare_cached("INSERT INTO ledger (seq, batch, at, point, body) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .and_then(|mut s| s.execute((integer(e.seq), integer(batch.id), e.at.0, &*e.point, &e.body)))
+            .map_err(sqlite)?;
+    }
+    Ok(())
 }
 
 /// In key order, whatever the order of arrival: each leaf page is then filled once, and pages split at the end, not in the middle.

@@ -71,6 +71,8 @@ pub enum CommitError {
     Gap { batch: u64, newest: u64 },
     #[error("batch {batch}: event {seq} where {expected} must come next")]
     EventGap { batch: u64, seq: u64, expected: u64 },
+    #[error("batch {batch}: entry {seq} of the ledger where {expected} must come next")]
+    LedgerGap { batch: u64, seq: u64, expected: u64 },
     #[error("batch {batch}: no key holds the row at pos {pos}: {row:?}")]
     Unholdable { batch: u64, pos: u32, row: Box<Row> },
     #[error("batch {batch} is stored already, with other content")]

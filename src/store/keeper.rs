@@ -28,6 +28,8 @@ pub struct Watch {
 pub struct Seen {
     /// Sources that got rows before [`Watch::before`] since it was last said which.
     pub disturbed: BTreeSet<SourceId>,
+    /// Sources about which somebody has stated something since then: he waits for their days.
+    pub moved: BTreeSet<SourceId>,
     /// How far the readings have gone on, by no clock that runs ahead; None before the first commit of this process.
     pub reached: Option<Ts>,
 }
@@ -110,6 +112,7 @@ struct Observer {
     watch: Watch,
     /// At most one entry per source.
     disturbed: BTreeSet<SourceId>,
+    moved: BTreeSet<SourceId>,
     wake: SyncSender<()>,
 }
 
@@ -178,12 +181,29 @@ impl Keeper {
         Ok(())
     }
 
+    /// Within a batch's transaction: somebody has stated something about a source's readings from `from` on. Its days are told anew, whoever is in
+    /// the middle of telling them.
+    pub(super) fn moved(&mut self, tx: &Connection, source: SourceId, from: Ts) -> rusqlite::Result<()> {
+        let left = volumes::take_back(tx, source, from)?;
+        if let Some(reach) = &mut self.reach {
+            match left {
+                Some(left) => reach.of.insert(source, left),
+                None => reach.of.remove(&source),
+            };
+        }
+        if let Some(o) = &mut self.observer {
+            o.moved.insert(source);
+            o.wake();
+        }
+        Ok(())
+    }
+
     pub(super) fn answer(&mut self, conn: &mut Connection, ask: Ask) {
         // A caller that no longer waits has no use for the answer.
         match ask {
             Ask::Attach(wake) => {
                 let never = Watch { before: Ts(i64::MIN), until: Ts(i64::MIN) };
-                let observer = Observer { watch: never, disturbed: BTreeSet::new(), wake };
+                let observer = Observer { watch: never, disturbed: BTreeSet::new(), moved: BTreeSet::new(), wake };
                 observer.wake();
                 self.observer = Some(observer);
             }
@@ -203,16 +223,18 @@ impl Keeper {
     }
 
     fn seen(&mut self, watch: Watch) -> Seen {
-        let disturbed = self.observer.as_mut().map(|o| {
+        let taken = self.observer.as_mut().map(|o| {
             o.watch = watch;
-            std::mem::take(&mut o.disturbed)
+            (std::mem::take(&mut o.disturbed), std::mem::take(&mut o.moved))
         });
-        Seen { disturbed: disturbed.unwrap_or_default(), reached: self.reached }
+        let (disturbed, moved) = taken.unwrap_or_default();
+        Seen { disturbed, moved, reached: self.reached }
     }
 
     fn tell(&mut self, conn: &mut Connection, told: &[Told]) -> rusqlite::Result<()> {
-        let disturbed = self.observer.as_ref().map(|o| &o.disturbed);
-        let good = || told.iter().filter(|t| disturbed.is_none_or(|d| !d.contains(&t.series.series.source)));
+        let observer = self.observer.as_ref();
+        let stale = |source: &SourceId| observer.is_some_and(|o| o.disturbed.contains(source) || o.moved.contains(source));
+        let good = || told.iter().filter(|t| !stale(&t.series.series.source));
         if good().next().is_none() {
             return Ok(());
         }

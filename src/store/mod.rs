@@ -41,7 +41,7 @@ mod volumes;
 mod writer;
 
 pub use backup::{BackupError, Copy, Step, backup};
-pub use batch::{Batch, Checkpoint, Committed, EventRecord};
+pub use batch::{Batch, Checkpoint, Committed, EventRecord, LedgerRecord};
 pub use check::{CheckError, CheckStep, Depth, Finding, Lost, Report, Silence, Whole, check};
 pub use contents::Contents;
 pub use error::{CommitError, CommitErrorKind, OpenError, ReadError};

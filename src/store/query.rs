@@ -271,6 +271,16 @@ pub(super) fn identities(conn: &Connection) -> Result<Vec<IdentityRecord>, ReadE
     Ok(out)
 }
 
+/// The bodies of all entries, in order.
+pub(super) fn ledger(conn: &Connection) -> Result<Vec<String>, ReadError> {
+    Ok(conn.prepare_cached("SELECT body FROM ledger ORDER BY seq")?.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The batch of the newest entry that amends something; 0 if there is none.
+pub(super) fn ledger_batch(conn: &Connection) -> Result<u64, ReadError> {
+    Ok(count(conn.query_row("SELECT coalesce(max(batch), 0) FROM ledger WHERE body ->> 'deed' <> 'read'", [], |r| r.get(0))?))
+}
+
 /// An event, and the batch it came with (column 5).
 pub(super) fn event_of(r: &rusqlite::Row<'_>) -> rusqlite::Result<(u64, EventRecord)> {
     let event = EventRecord { seq: count(r.get(0)?), at: Ts(r.get(1)?), incident: r.get(2)?, code: Cow::Owned(r.get(3)?), body: r.get(4)? };

@@ -147,6 +147,16 @@ impl Reader {
         self.ask(query::identities)
     }
 
+    /// The bodies of all entries of the ledger, in their order.
+    pub fn ledger(&self) -> Result<Vec<String>, ReadError> {
+        self.ask(query::ledger)
+    }
+
+    /// The commit of the newest entry of the ledger that amends something; 0 before the first. A state of before it was not made with it.
+    pub fn ledger_batch(&self) -> Result<u64, ReadError> {
+        self.ask(query::ledger_batch)
+    }
+
     /// Events with a number above `seq`, in their order, at most `limit`.
     pub fn events_after(&self, seq: u64, limit: usize) -> Result<Vec<EventRecord>, ReadError> {
         self.ask(|c| query::events_after(c, seq, limit))

@@ -11,7 +11,7 @@ pub const APPLICATION_ID: i32 = 0x4845_5955;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
-const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED, QUANTITIES];
+const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED, QUANTITIES, LEDGER];
 
 const V1: &str = r"
 -- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
@@ -267,6 +267,17 @@ SELECT strftime('%Y-%m-%dT%H:%M:%fZ', r.ts / 1000.0, 'unixepoch') AS time, s.top
        (r.flags & 1) <> 0 AS clock_unsure, (r.flags & 2) <> 0 AS arrival_time, r.key AS key, r.batch AS batch
 FROM readings r CROSS JOIN sources s ON s.source = r.source CROSS JOIN columns c ON c.source = r.source
 WHERE value IS NOT NULL;
+";
+
+const LEDGER: &str = r"
+-- What people state about a meter's past, beside readings that are never changed. seq: dense from 1; at: ms, when it was written; body: the
+-- entry (JSON), with who, when, why. One that is undone stays, and so does the undoing.
+CREATE TABLE ledger (seq INTEGER PRIMARY KEY, batch INTEGER NOT NULL, at INTEGER NOT NULL, point TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+
+CREATE VIEW v_ledger AS
+SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS written, point, body ->> 'deed' AS deed, body ->> 'by' AS by,
+       body ->> 'why' AS why, EXISTS (SELECT 1 FROM ledger u WHERE u.body ->> 'entry' = l.seq) AS undone, body
+FROM ledger l;
 ";
 
 /// Where a file stands.

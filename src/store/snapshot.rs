@@ -47,6 +47,11 @@ impl Snapshot {
         query::sources(&self.conn)
     }
 
+    /// The bodies of all entries of the ledger, in their order.
+    pub fn ledger(&self) -> Result<Vec<String>, ReadError> {
+        query::ledger(&self.conn)
+    }
+
     /// The newest row of a source strictly before `ts`, within [`LOOK_BACK_ROWS`].
     pub fn row_before(&self, source: SourceId, ts: Ts) -> Result<Option<Row>, ReadError> {
         Ok(query::row_before(&self.conn, source, ts, LOOK_BACK_ROWS)?.row())

@@ -4,6 +4,7 @@
 //! arguments into the words, in both languages at once.
 
 mod decimal;
+mod deed;
 mod finding;
 mod glossary;
 mod incident;
@@ -11,6 +12,7 @@ mod reject;
 mod stamp;
 
 pub use decimal::Decimal;
+pub use deed::deed;
 pub use finding::{finding, rule};
 pub use glossary::{Arg, say};
 pub use incident::{change, point_name};

@@ -5,7 +5,8 @@ use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
 use super::{
-    channels, export, flow, health, incidents, live, meters, metrics, overview, pages, readings, sensors, sources, topology, totals,
+    channels, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, readings, rounds, sensors, sources,
+    topology, totals,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -46,6 +47,11 @@ macro_rules! served {
             get "/api/v1/meters/{id}" meters::one,
             get "/api/v1/meters/{id}/readings" readings::readings,
             get "/api/v1/meters/{id}/flow" flow::flow,
+            get "/api/v1/meters/{id}/ledger" ledger::ledger,
+            post "/api/v1/meters/{id}/ledger" ledger::state,
+            post "/api/v1/meters/{id}/hand-readings" rounds::read,
+            get "/api/v1/rounds" rounds::rounds,
+            post "/api/v1/ledger/{id}/undo" ledger::undo,
             get "/api/v1/sensors" sensors::sensors,
             get "/api/v1/totals" totals::totals,
             get "/api/v1/export" export::export,

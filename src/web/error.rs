@@ -5,7 +5,7 @@
 use super::texts;
 use crate::domain::engine::CommandError;
 use crate::store::ReadError;
-use crate::texts::Text;
+use crate::texts::{Decimal, Text};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -31,6 +31,20 @@ pub enum Error {
     UnknownIncident {
         id: String,
     },
+    UnknownEntry {
+        id: String,
+    },
+    NoRegister,
+    NotByHand,
+    ReadBefore,
+    NoReading,
+    BadTime,
+    /// In litres.
+    DialBehind {
+        dial: Decimal,
+        register: Decimal,
+    },
+    Unavailable,
     UnknownRoute {
         path: String,
     },
@@ -79,6 +93,14 @@ impl Error {
             Error::UnknownParameter { .. } => (StatusCode::BAD_REQUEST, "unknown_parameter"),
             Error::UnknownMeter { .. } => (StatusCode::NOT_FOUND, "unknown_meter"),
             Error::UnknownIncident { .. } => (StatusCode::NOT_FOUND, "unknown_incident"),
+            Error::UnknownEntry { .. } => (StatusCode::NOT_FOUND, "unknown_entry"),
+            Error::NoRegister => (StatusCode::CONFLICT, "no_register"),
+            Error::NotByHand => (StatusCode::CONFLICT, "not_by_hand"),
+            Error::ReadBefore => (StatusCode::CONFLICT, "read_before"),
+            Error::NoReading => (StatusCode::CONFLICT, "no_reading"),
+            Error::BadTime => (StatusCode::BAD_REQUEST, "bad_time"),
+            Error::DialBehind { .. } => (StatusCode::CONFLICT, "dial_behind"),
+            Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Error::UnknownRoute { .. } => (StatusCode::NOT_FOUND, "unknown_route"),
             Error::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "wrong_method"),
             Error::ForeignHost { .. } => (StatusCode::MISDIRECTED_REQUEST, "foreign_host"),
@@ -107,14 +129,16 @@ impl Error {
             Error::UnknownParameter { name, .. } => (Some(name.clone()), None),
             Error::BadField { field, .. } => (Some((*field).to_owned()), None),
             Error::UnknownPlace { key } => (Some("place".to_owned()), Some(key.clone())),
-            Error::UnknownMeter { id } | Error::UnknownIncident { id } => (Some("id".to_owned()), Some(id.clone())),
+            Error::UnknownMeter { id } | Error::UnknownIncident { id } | Error::UnknownEntry { id } => {
+                (Some("id".to_owned()), Some(id.clone()))
+            }
             _ => (None, None),
         }
     }
 
     fn retry_after(&self) -> Option<&'static str> {
         match self {
-            Error::Busy | Error::Timeout => Some("2"),
+            Error::Busy | Error::Timeout | Error::Unavailable => Some("2"),
             Error::TooManyStreams | Error::TooManyExports | Error::Stopping | Error::Store(_) => Some("10"),
             _ => None,
         }
@@ -134,6 +158,16 @@ impl From<CommandError> for Error {
             CommandError::AlreadyAccepted { by } => Error::AlreadyAccepted { by },
             CommandError::AlreadyClosed => Error::AlreadyClosed,
             CommandError::BadField { field, limit } => Error::BadField { field, limit },
+            CommandError::UnknownPoint { .. } => Error::NoRegister,
+            CommandError::UnknownEntry { entry } => Error::UnknownEntry { id: entry.to_string() },
+            CommandError::NotByHand { .. } => Error::NotByHand,
+            CommandError::ReadBefore { .. } => Error::ReadBefore,
+            CommandError::NoReading { .. } => Error::NoReading,
+            CommandError::BadTime { .. } => Error::BadTime,
+            CommandError::DialBehind { dial, register } => {
+                Error::DialBehind { dial: Decimal::litres(dial), register: Decimal::litres(register) }
+            }
+            CommandError::Unavailable => Error::Unavailable,
         }
     }
 }

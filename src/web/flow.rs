@@ -113,6 +113,8 @@ pub enum Kind {
     Reset,
     /// Rose further than water can, and stayed.
     Jump,
+    /// 换表: to the end of a meter that was taken out; without litres where nobody read it.
+    Replaced,
 }
 
 /// A reading that makes no interval, and why.
@@ -137,6 +139,8 @@ pub enum Why {
     Ahead,
     /// Its time lies before anything here existed (stored while the clock was unsure).
     Old,
+    /// Somebody has said that it is a misreading: see the meter's ledger.
+    Refused,
 }
 
 /// What flowed through a metering point
@@ -178,9 +182,9 @@ pub async fn flow(
 }
 
 async fn bucketed(topology: &Arc<Topology>, store: &Store, past: &Past, resolution: Resolution, scale: Scale) -> Result<Flow, Error> {
-    let (point, span, register) = (past.point, past.span, past.bound.as_ref().and_then(|b| b.register));
+    let (point, span, register) = (past.point, past.span, past.bound.as_ref().and_then(|b| b.register.clone()));
     let t = topology.clone();
-    let buckets = store.ask(move |r| history::buckets(r, &t, point, register, span, scale)).await?;
+    let buckets = store.ask(move |r| history::buckets(r, &t, point, register.as_ref(), span, scale)).await?;
     let edge = |bucket: Option<&history::Bucket>, of: fn(Span) -> Ts, or| Stamp::new(bucket.map_or(or, |b| of(b.span)), &topology.tz);
     Ok(Flow {
         meter: topology.point(point).key.clone(),
@@ -212,10 +216,10 @@ fn resolution(params: &Params, span: Span) -> Result<Resolution, Error> {
 
 async fn raw(topology: &Arc<Topology>, store: &Store, id: &str, past: &Past) -> Result<Flow, Error> {
     let (point, span, limit) = (past.point, past.span, past.limit);
-    let found = match past.bound.as_ref().and_then(|b| b.register) {
+    let found = match past.bound.as_ref().and_then(|b| b.register.clone()) {
         Some(register) => {
             let topology = topology.clone();
-            store.ask(move |r| history::intervals(r, &topology, point, register, span, limit)).await?
+            store.ask(move |r| history::intervals(r, &topology, point, &register, span, limit)).await?
         }
         None => Intervals::default(),
     };
@@ -257,6 +261,7 @@ fn interval(i: &history::Interval, tz: &TimeZone) -> Interval {
             history::Kind::Rollover => Kind::Rollover,
             history::Kind::Reset => Kind::Reset,
             history::Kind::Jump => Kind::Jump,
+            history::Kind::Replaced => Kind::Replaced,
         },
         gap: i.gap,
     }
@@ -270,5 +275,6 @@ fn why(w: history::Why) -> Why {
         history::Why::Late => Why::Late,
         history::Why::Ahead => Why::Ahead,
         history::Why::Old => Why::Old,
+        history::Why::Refused => Why::Refused,
     }
 }

@@ -6,7 +6,8 @@ use super::health::Health;
 use super::live::Streams;
 use super::overview::Board;
 use super::tagged::Answers;
-use crate::domain::engine::{Command, CommandError, Snapshot};
+use crate::domain::amendment::Entry;
+use crate::domain::engine::{Amend, Command, CommandError, HandReading, Snapshot};
 use crate::domain::incident::Incident;
 use crate::domain::topology::Topology;
 use crate::store::{READER_CONNECTIONS, ReadError, Reader};
@@ -26,12 +27,15 @@ pub struct Handles {
     pub health: watch::Receiver<Arc<Health>>,
 }
 
+/// What is answered after the commit: who is told "accepted" can rely on it. A caller that went away is nobody's loss.
+pub type Reply<T> = oneshot::Sender<Result<Arc<T>, CommandError>>;
+
 /// A person's command on its way to the engine.
 #[derive(Debug)]
-pub struct CommandRequest {
-    pub command: Command,
-    /// Answered after the commit: who is told "accepted" can rely on it. A caller that went away is nobody's loss.
-    pub reply: oneshot::Sender<Result<Arc<Incident>, CommandError>>,
+pub enum CommandRequest {
+    Incident(Command, Reply<Incident>),
+    Amend(Amend, Reply<Entry>),
+    Read(HandReading, Reply<Entry>),
 }
 
 /// How long a request waits for its turn at the store.
@@ -152,8 +156,22 @@ pub struct EngineDoor(mpsc::Sender<CommandRequest>);
 impl EngineDoor {
     /// Has a command done. What comes back is durable.
     pub async fn command(&self, command: Command) -> Result<Arc<Incident>, Error> {
+        self.ask(|reply| CommandRequest::Incident(command, reply)).await
+    }
+
+    /// Has something written into the ledger. What comes back is durable.
+    pub async fn amend(&self, amend: Amend) -> Result<Arc<Entry>, Error> {
+        self.ask(|reply| CommandRequest::Amend(amend, reply)).await
+    }
+
+    /// Has a hand reading taken. What comes back is durable.
+    pub async fn read_by_hand(&self, hand: HandReading) -> Result<Arc<Entry>, Error> {
+        self.ask(|reply| CommandRequest::Read(hand, reply)).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> CommandRequest) -> Result<Arc<T>, Error> {
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(CommandRequest { command, reply }).map_err(|e| match e {
+        self.0.try_send(request(reply)).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => Error::Stopping,
         })?;

@@ -133,12 +133,14 @@ pub struct Steps {
     late: u64,
     /// Pauses much longer than usual.
     gap: u64,
+    /// 换表: taken out, by a person's word.
+    replaced: u64,
 }
 
 impl Steps {
     fn new(s: StepCounts) -> Steps {
-        let StepCounts { forward, equal, jitter, reset, rollover, jump, spike, late, gap } = s;
-        Steps { forward, equal, jitter, reset, rollover, jump, spike, late, gap }
+        let StepCounts { forward, equal, jitter, reset, rollover, jump, spike, late, gap, replaced } = s;
+        Steps { forward, equal, jitter, reset, rollover, jump, spike, late, gap, replaced }
     }
 }
 

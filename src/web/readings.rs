@@ -68,7 +68,7 @@ pub async fn readings(
     let snapshot = snapshots.borrow().clone();
     let past = Past::of(&id, &params, (DEFAULT, MOST), &topology, &snapshot)?;
     let (span, limit) = (past.span, past.limit);
-    let (columns, register) = past.bound.as_ref().map_or((Arc::from([]), None), |b| (b.columns.clone(), b.register));
+    let (columns, register) = past.bound.as_ref().map_or((Arc::from([]), None), |b| (b.columns.clone(), b.register.clone()));
     let rows = match past.bound.as_ref().and_then(|b| b.source) {
         Some(source) => {
             let width = columns.len();

@@ -27,6 +27,16 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
         }
         Error::UnknownMeter { .. } => (say("error.unknown_meter", &[]), Some(say("expected.meter", &[]))),
         Error::UnknownIncident { .. } => (say("error.unknown_incident", &[]), Some(say("expected.incident", &[]))),
+        Error::UnknownEntry { .. } => only("error.unknown_entry"),
+        Error::NoRegister => only("error.no_register"),
+        Error::NoReading => (say("error.no_reading", &[]), Some(say("expected.reading", &[]))),
+        Error::NotByHand => only("error.not_by_hand"),
+        Error::ReadBefore => only("error.read_before"),
+        Error::BadTime => only("error.bad_time"),
+        Error::DialBehind { dial, register } => {
+            (say("error.dial_behind", &[("dial", (*dial).into()), ("register", (*register).into())]), None)
+        }
+        Error::Unavailable => only("error.unavailable"),
         Error::UnknownRoute { path } => (say("error.unknown_route", &[("path", path.into())]), Some(say("expected.route", &[]))),
         Error::WrongMethod => only("error.wrong_method"),
         Error::ForeignHost { host } => {

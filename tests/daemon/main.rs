@@ -5,6 +5,7 @@ mod alerts;
 mod copies;
 mod crash;
 mod harness;
+mod ledger;
 mod lifecycle;
 mod payloads;
 mod publisher;

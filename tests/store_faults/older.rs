@@ -7,13 +7,14 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 /// What made each version of the schema out of the one before it.
-pub const VERSIONS: [&str; 6] = [
+pub const VERSIONS: [&str; 7] = [
     include_str!("../data/store/version-1.sql"),
     include_str!("../data/store/version-2.sql"),
     include_str!("../data/store/version-3.sql"),
     include_str!("../data/store/version-4.sql"),
     include_str!("../data/store/version-5.sql"),
     include_str!("../data/store/version-6.sql"),
+    include_str!("../data/store/version-7.sql"),
 ];
 
 /// A file of that version with some batches in it. They have neither late rows, events nor checkpoints.

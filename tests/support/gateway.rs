@@ -1,7 +1,8 @@
 //! The real engine over a store that is a list: what the daemon does with both, without a thread, a file or a clock.
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
-use heyun::domain::engine::{Checkpoint, Command, CommandError, Effect, Effects, Engine, IdentityRecord, Input, SourceRecord};
+use heyun::domain::amendment::{Entries, Entry};
+use heyun::domain::engine::{Amend, Checkpoint, Command, CommandError, Effect, Effects, Engine, IdentityRecord, Input, SourceRecord};
 use heyun::domain::incident::{Event, Incident};
 use heyun::domain::reading::{Outcome, Row, SourceId};
 use heyun::domain::time::Ts;
@@ -24,6 +25,7 @@ pub struct Store {
     pub sources: BTreeMap<SourceId, SourceRecord>,
     pub identities: Vec<IdentityRecord>,
     pub events: Vec<Event>,
+    pub ledger: Vec<Entry>,
     /// As text, like the real one: what is not written is not read back.
     pub checkpoints: Vec<String>,
 }
@@ -46,6 +48,10 @@ impl Store {
                     assert_eq!(e.seq, self.events.len() as u64 + 1, "event numbers are dense");
                     self.events.push(e.clone());
                 }
+                Effect::Ledger(e, ..) => {
+                    assert_eq!(e.seq, self.ledger.len() as u64 + 1, "entries are dense");
+                    self.ledger.push((**e).clone());
+                }
                 Effect::Notice(n) => assert_eq!(n.event, self.events.len() as u64, "a notice follows its event"),
             }
         }
@@ -58,13 +64,13 @@ impl Store {
         let checkpoint: Option<Checkpoint> = checkpoint.map(|text| serde_json::from_str(text).unwrap());
         let after = checkpoint.as_ref().map_or(0, |c| c.batch);
         let sources: Vec<SourceRecord> = self.sources.values().cloned().collect();
-        let mut engine = Engine::restore(topology.clone(), &sources, &self.identities, checkpoint);
+        let mut engine = Engine::restore(topology.clone(), &sources, &self.identities, Entries::new(self.ledger.clone()), checkpoint);
         for c in self.commits.iter().filter(|c| c.batch > after) {
             for e in &c.list {
                 match e {
                     Effect::Append(row) => engine.fold_row(c.batch, row),
                     Effect::Event(e) => engine.fold_event(e),
-                    Effect::Source(_) | Effect::Identity(_) | Effect::Notice(_) => {}
+                    Effect::Source(_) | Effect::Identity(_) | Effect::Ledger(..) | Effect::Notice(_) => {}
                 }
             }
         }
@@ -102,6 +108,18 @@ impl Gateway {
 
     pub fn command(&mut self, now: Ts, command: Command) -> Result<Arc<Incident>, CommandError> {
         self.engine.command(now, command, &mut self.out)
+    }
+
+    /// Writes a statement into the ledger, as the daemon does: what is open is committed first, the entry with a checkpoint.
+    pub fn amend(&mut self, now: Ts, amend: &Amend) -> Result<Arc<Entry>, CommandError> {
+        self.commit();
+        let needed = self.engine.needed_for(amend)?;
+        let rows: Vec<Row> = self.store.rows.values().filter(|r| r.source == needed.source && r.ts >= needed.from).copied().collect();
+        let entry = self.engine.amend(now, amend, &rows, &mut self.out)?;
+        self.out.urgent = false;
+        self.commit();
+        self.write_checkpoint();
+        Ok(entry)
     }
 
     pub fn tick(&mut self, now: Ts) {

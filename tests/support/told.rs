@@ -12,6 +12,7 @@ use heyun::history::{Register, Scale, Span, buckets};
 use heyun::store::{DayVolume, MonthVolume, Reader, Series};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn column() -> Column {
     Column { name: "register".into(), quantity: Quantity::Volume }
@@ -72,7 +73,7 @@ pub fn checked(reader: &Reader, t: &Topology) -> Vec<Vec<Day>> {
 }
 
 fn one(reader: &Reader, t: &Topology, untold: &Topology, point: PointIx) -> Vec<Day> {
-    let register = Register { source: SourceId(point.0), column: 0, quantity: Quantity::Volume };
+    let register = Register { source: SourceId(point.0), column: 0, quantity: Quantity::Volume, amended: Arc::default() };
     let series = Series { source: register.source, column: 0 };
     let known = reader.told_of(series).unwrap();
     let around = known.as_ref().map_or(20_000..21_000, |k| k.begins - 99..k.next + 99);
@@ -92,7 +93,7 @@ fn one(reader: &Reader, t: &Topology, untold: &Topology, point: PointIx) -> Vec<
     assert_eq!(stored.into_iter().map(|(_, m, v)| (m, v)).collect::<BTreeMap<_, _>>(), months, "{point:?}");
     let (Some(first), Some(last)) = (told.first(), told.last()) else { return vec![] };
     // All in one, and some for themselves.
-    let from_rows = |span| buckets(reader, untold, point, Some(register), span, Scale::Day).unwrap();
+    let from_rows = |span| buckets(reader, untold, point, Some(&register), span, Scale::Day).unwrap();
     let all = from_rows(Span { from: first.1.from, to: last.1.to });
     for (i, (_, day, volume)) in told.iter().enumerate() {
         let mut found = vec![all[i]];
@@ -105,7 +106,7 @@ fn one(reader: &Reader, t: &Topology, untold: &Topology, point: PointIx) -> Vec<
         }
     }
     // And by the way that everybody asks.
-    let asked = buckets(reader, t, point, Some(register), Span { from: first.1.from, to: last.1.to }, Scale::Day).unwrap();
+    let asked = buckets(reader, t, point, Some(&register), Span { from: first.1.from, to: last.1.to }, Scale::Day).unwrap();
     assert_eq!(asked, all);
     told.into_iter().map(|(_, d, _)| d).collect()
 }

@@ -12,7 +12,7 @@ use heyun::domain::topology::{
 };
 use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
 use heyun::history::{Historian, Step};
-use heyun::store::{Batch, EventRecord, Reader, Settings, Writer};
+use heyun::store::{Batch, EventRecord, LedgerRecord, Reader, Settings, Writer};
 use heyun::web::{Batches, Broker, BrokerState, CommandRequest, Handles, Health, StoreHealth, StoreState, router};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -162,6 +162,13 @@ impl Core {
                     // Whole, as the daemon writes it and folds it at boot.
                     body: serde_json::to_string(&e).unwrap(),
                 }),
+                Effect::Ledger(e, source, from) => batch.ledger.push(LedgerRecord {
+                    seq: e.seq,
+                    at: e.at,
+                    point: e.point.as_str().into(),
+                    body: serde_json::to_string(&*e).unwrap(),
+                    moves: source.map(|s| (s, from)),
+                }),
                 Effect::Notice(_) => {}
             }
         }
@@ -172,12 +179,33 @@ impl Core {
     }
 
     fn obey(&mut self, request: CommandRequest) {
-        let answer = self.engine.command(self.now, request.command, &mut self.effects);
-        if answer.is_ok() {
-            self.commit();
+        match request {
+            CommandRequest::Incident(command, reply) => {
+                let answer = self.engine.command(self.now, command, &mut self.effects);
+                if answer.is_ok() {
+                    self.commit();
+                }
+                let _ = reply.send(answer);
+            }
+            CommandRequest::Amend(amend, reply) => {
+                self.commit();
+                let rows = self.engine.needed_for(&amend).map(|n| self.reader.readings(n.source, n.from, Ts::LATEST, 10_000).unwrap());
+                let answer = rows.and_then(|rows| self.engine.amend(self.now, &amend, &rows, &mut self.effects));
+                if answer.is_ok() {
+                    self.commit();
+                }
+                let _ = reply.send(answer);
+            }
+            CommandRequest::Read(hand, reply) => {
+                let reader = self.reader.clone();
+                let mut past = |source, ts| Ok(reader.lookup(source, ts).unwrap());
+                let answer = self.engine.read_by_hand(self.now, &hand, &mut past, &mut self.effects);
+                if answer.is_ok() {
+                    self.commit();
+                }
+                let _ = reply.send(answer);
+            }
         }
-        let reply = request.reply;
-        let _ = reply.send(answer);
     }
 }
 

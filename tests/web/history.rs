@@ -1,4 +1,5 @@
 use crate::gateway::{DAY, Gateway, ts};
+use heyun::domain::amendment::Entries;
 use heyun::domain::time::Ms;
 use serde_json::{Value, json};
 
@@ -136,16 +137,16 @@ async fn what_passed_in_a_span_is_cut_at_its_edges() {
     let (handles, core, _health, _dir) = crate::gateway::handles();
     core.lock().unwrap().bulk(&[(-10, 1_000), (10, 1_020), (20, 1_030), (30, 3), (40, 5), (50, 9), (60, 29)]);
     let sources = handles.reader.sources().unwrap();
-    let register = Register::stored(&handles.topology, &sources, PointIx(0)).unwrap();
-    assert_eq!(Register::now(&handles.topology, &handles.snapshot.borrow(), PointIx(0)), Some(register));
+    let register = Register::stored(&handles.topology, &sources, &Entries::default(), PointIx(0)).unwrap();
+    assert_eq!(Register::now(&handles.topology, &handles.snapshot.borrow(), PointIx(0)), Some(register.clone()));
     let at = |minute: i64| ts(DAY) + Ms::minutes(minute);
-    let of = |from, to| passed(&handles.reader, &handles.topology, PointIx(0), register, Span { from: at(from), to: at(to) }).unwrap();
+    let of = |from, to| passed(&handles.reader, &handles.topology, PointIx(0), &register, Span { from: at(from), to: at(to) }).unwrap();
     let litres = Millilitres::litres;
     assert_eq!(of(0, 61), Passed { volume: litres(10 + 10 + 6 + 20), until: Some(at(60)) });
     assert_eq!(of(5, 15), Passed { volume: litres(10), until: Some(at(15)) });
     assert_eq!(of(55, 90), Passed { volume: litres(10), until: Some(at(60)) });
     assert_eq!(of(61, 90), Passed::default());
-    assert_eq!(Register::stored(&handles.topology, &sources, PointIx(1)), None);
+    assert_eq!(Register::stored(&handles.topology, &sources, &Entries::default(), PointIx(1)), None);
 }
 
 /// (from, to, litres, litres per hour, complete), times as `MM-DDThh:mm`.

@@ -155,13 +155,13 @@ async fn an_engine_that_is_busy_gone_or_silent_is_told_apart() {
 
     let (reply, _answer) = oneshot::channel();
     let command = Command::Accept { incident: "y".into(), by: "y".into(), note: None };
-    commands.try_send(CommandRequest { command, reply }).unwrap();
+    commands.try_send(CommandRequest::Incident(command, reply)).unwrap();
     let busy = router.clone().oneshot(request()).await.unwrap();
     assert_eq!((busy.status().as_u16(), busy.headers()["retry-after"].to_str().unwrap()), (503, "2"));
 
     orders.recv().await.unwrap();
     let pending = tokio::spawn(router.clone().oneshot(request()));
-    drop(orders.recv().await.unwrap().reply);
+    drop(orders.recv().await.unwrap());
     assert_eq!(pending.await.unwrap().unwrap().status(), 504, "it may have been done");
 
     drop(orders);

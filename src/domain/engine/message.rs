@@ -1,9 +1,11 @@
 //! What goes in and what comes out.
 
+use crate::domain::amendment::Entry;
 use crate::domain::incident::{Event, Notice};
 use crate::domain::reading::{Presence, Reading, Refused, Row, SourceId, Values};
 use crate::domain::time::Ts;
 use crate::domain::topology::Column;
+use crate::domain::units::Millilitres;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -40,10 +42,87 @@ pub enum Command {
     Close { incident: String, by: String, reason: String },
 }
 
+/// What a person states about a meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// A meter was replaced: up to and with `ts` the old one counted.
+    Replaced {
+        ts: Ts,
+        end: Option<Millilitres>,
+        start: Millilitres,
+        serial: Option<String>,
+        seal: Option<String>,
+        verified: Option<String>,
+    },
+    /// The dial shows this at `ts`, which is the time of a reading. `counts`: the difference is water that was missed.
+    Dial { ts: Ts, dial: Millilitres, counts: bool },
+    /// The reading at `ts` was this.
+    Corrected { ts: Ts, register: Millilitres },
+    /// The jump that ends with the reading at `ts` is water.
+    Believed { ts: Ts },
+    /// These readings are wrong.
+    Refused { from: Ts, to: Option<Ts> },
+    /// An entry does not hold.
+    Undone { entry: u64 },
+}
+
+/// A statement, signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amend {
+    /// Key of the metering point; for an undoing it is the entry's.
+    pub point: String,
+    pub by: String,
+    pub why: String,
+    pub statement: Statement,
+}
+
+/// What somebody read on a dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandReading {
+    /// Key of a metering point that is read by hand.
+    pub point: String,
+    pub ts: Ts,
+    pub register: Millilitres,
+    pub by: String,
+    /// What there is to say of it.
+    pub note: String,
+}
+
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
+    /// The point has a device: its dial is compared, not read instead.
+    NotByHand {
+        point: String,
+    },
+    /// Another reading is stored for this moment.
+    ReadBefore {
+        ts: Ts,
+    },
     UnknownIncident,
+    /// No metering point of this key has a register that readings tell.
+    UnknownPoint {
+        point: String,
+    },
+    /// There is no entry of this number in force.
+    UnknownEntry {
+        entry: u64,
+    },
+    /// At this moment there is no reading of it.
+    NoReading {
+        ts: Ts,
+    },
+    /// The statement lies in the future, or ends before it begins.
+    BadTime {
+        ts: Ts,
+    },
+    /// The dial shows less than the device has counted: that is no water that was missed.
+    DialBehind {
+        dial: Millilitres,
+        register: Millilitres,
+    },
+    /// The readings could not be looked at; it can be asked again.
+    Unavailable,
     /// Somebody took it on before: who.
     AlreadyAccepted {
         by: String,
@@ -62,6 +141,8 @@ pub enum Effect {
     Source(SourceRecord),
     Identity(IdentityRecord),
     Append(Row),
+    /// With the state after it: the rows that it changes are not folded again.
+    Ledger(Arc<Entry>, Option<SourceId>, Ts),
     Event(Event),
     /// Follows the event that it is about.
     Notice(Notice),

@@ -9,6 +9,7 @@
 
 mod checkpoint;
 mod flags;
+mod ledger;
 mod message;
 mod point;
 mod silences;
@@ -16,12 +17,17 @@ mod snapshot;
 mod source;
 
 pub use checkpoint::{CHECKPOINT_FORM, Checkpoint, SourceMemory};
-pub use message::{Command, CommandError, Effect, Effects, IdentityKind, IdentityRecord, Input, Past, PastUnavailable, SourceRecord};
+pub use ledger::Needed;
+pub use message::{
+    Amend, Command, CommandError, Effect, Effects, HandReading, IdentityKind, IdentityRecord, Input, Past, PastUnavailable, SourceRecord,
+    Statement,
+};
 pub use point::PointMemory;
 use point::Spoken;
 pub use snapshot::{BadPayload, PointState, Snapshot, SourceState};
 pub use source::{Raised, Recent};
 
+use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::detect::silence;
 use crate::domain::finding::Finding;
 use crate::domain::id::global_id;
@@ -60,6 +66,9 @@ pub struct Engine {
     /// Points that the config no longer names.
     retired: BTreeMap<String, PointMemory>,
     book: Book,
+    ledger: Arc<Entries>,
+    /// What is in force of it, by [`PointIx`].
+    amended: Vec<Arc<Amendments>>,
     counts: Counts,
     /// Rows of the open batch.
     pending: HashMap<(SourceId, Ts), Values>,
@@ -91,7 +100,6 @@ impl Engine {
         }
         let point_of_key = topology.point_ixs().map(|p| (topology.point(p).key.clone(), p)).collect();
         Engine {
-            topology,
             identities: BTreeMap::new(),
             sources: vec![],
             by_topic: HashMap::new(),
@@ -99,6 +107,8 @@ impl Engine {
             points,
             retired: BTreeMap::new(),
             book: Book::default(),
+            ledger: Arc::default(),
+            amended: vec![Arc::default(); topology.points.len()],
             counts: Counts::default(),
             pending: HashMap::new(),
             uncommitted: vec![],
@@ -109,6 +119,7 @@ impl Engine {
             readers_of_topic,
             point_of_key,
             said: vec![],
+            topology,
         }
     }
 
@@ -117,9 +128,12 @@ impl Engine {
         topology: Arc<Topology>,
         sources: &[SourceRecord],
         identities: &[IdentityRecord],
+        ledger: Entries,
         checkpoint: Option<Checkpoint>,
     ) -> Engine {
         let mut e = Engine::new(topology);
+        e.amended = e.topology.points.iter().map(|p| Arc::new(ledger.amendments(&p.key))).collect();
+        e.ledger = Arc::new(ledger);
         e.identities = identities.iter().map(|r| ((r.kind, r.key.clone()), r.id.clone())).collect();
         for r in sources {
             e.add_source(Source::from_record(r));
@@ -427,7 +441,15 @@ impl Engine {
             if let Some(value) = row.values.get(*column) {
                 let point = self.topology.point(*p);
                 let quantity = s.columns[*column].quantity;
-                self.points[p.0 as usize].value(point, Value { quantity, ts: row.ts, value }, now, &self.topology.tz, &mut self.said);
+                let amended = &self.amended[p.0 as usize];
+                self.points[p.0 as usize].value(
+                    point,
+                    amended,
+                    Value { quantity, ts: row.ts, value },
+                    now,
+                    &self.topology.tz,
+                    &mut self.said,
+                );
             }
         }
     }

@@ -1,10 +1,11 @@
 //! One metering point at work: its ledger and its rules.
 
+use crate::domain::amendment::Amendments;
 use crate::domain::detect::hourly::Hourly;
 use crate::domain::detect::monthly::Monthly;
 use crate::domain::detect::{HISTORIC_AFTER, News, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
-use crate::domain::meter::{Ledger, Step, Value};
+use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::time::Ts;
 use crate::domain::topology::Point;
 use jiff::tz::TimeZone;
@@ -46,14 +47,19 @@ impl PointMemory {
     }
 
     /// Takes one value of the point's column; puts what its rules say into `said`.
-    pub fn value(&mut self, point: &Point, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
+    pub fn value(&mut self, point: &Point, amended: &Amendments, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
         let mark = self.ledger.mark(&point.meter, v);
         self.heard = self.heard.max(Some(mark.ts));
-        self.register(point, mark, now, tz, said);
+        if let Some(mark) = amended.apply(mark) {
+            self.register(point, amended, mark, now, tz, said);
+        }
     }
 
-    fn register(&mut self, point: &Point, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
-        let passage = match self.ledger.step(&point.meter, mark) {
+    fn register(&mut self, point: &Point, amended: &Amendments, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
+        if let Some(Turn { from, to, volume: Some(volume) }) = self.ledger.turn(amended, mark.ts) {
+            self.passed(point, Passage { from, to, volume }, now, tz, said);
+        }
+        let passage = match self.ledger.step(&point.meter, amended, mark) {
             Step::First | Step::Held | Step::Late => return,
             Step::Passed { from, to, volume, .. } => Passage { from, to, volume },
             Step::Restarted { fell, before, after, to, volume } => {
@@ -68,6 +74,10 @@ impl PointMemory {
                 Passage { from: after, to, volume }
             }
         };
+        self.passed(point, passage, now, tz, said);
+    }
+
+    fn passed(&mut self, point: &Point, passage: Passage, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
         let hourly = self.hourly.passed(passage, point.limits.per_hour);
         let monthly = self.monthly.passed(passage, point.limits.per_month, tz);
         said.extend(hourly.into_iter().chain(monthly).map(|s| spoken(point, s, passage.to.ts, now)));

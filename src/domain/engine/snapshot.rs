@@ -2,6 +2,7 @@
 
 use super::source::Source;
 use super::{Engine, IdentityKind, SILENT};
+use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::finding::Mark;
 use crate::domain::flag::FlagSet;
 use crate::domain::incident::Incident;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The state of everything at one commit.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// When it was made.
     pub at: Ts,
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub counts: Counts,
     /// Sequence number of the last committed event; 0 if there is none.
     pub last_event: u64,
+    /// What people have stated about meters, in order.
+    pub ledger: Arc<Entries>,
 }
 
 /// What is known of one metering point now.
@@ -46,6 +49,8 @@ pub struct PointState {
     pub steps: StepCounts,
     /// A silent-meter finding is open.
     pub silent: bool,
+    /// What people have stated about it.
+    pub amended: Arc<Amendments>,
 }
 
 /// A flow measured longer ago than this is not "now".
@@ -103,6 +108,7 @@ impl Engine {
             incidents,
             counts: self.counts.clone(),
             last_event: self.book.last_event(),
+            ledger: self.ledger.clone(),
         }
     }
 
@@ -117,6 +123,7 @@ impl Engine {
             month: memory.monthly.used(),
             steps: memory.ledger.steps,
             silent: self.book.is_open(key, SILENT),
+            amended: self.amended[p.0 as usize].clone(),
         }
     }
 

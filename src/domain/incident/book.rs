@@ -40,6 +40,11 @@ impl Book {
         self.open_with(point, code).is_some()
     }
 
+    /// True if an incident that is remembered, open or closed, holds this very statement.
+    pub fn knows(&self, point: &str, kind: &FindingKind) -> bool {
+        self.incidents.iter().any(|i| i.findings.iter().any(|f| f.finding.point == point && f.finding.kind == *kind))
+    }
+
     /// Silences that were said and not cleared, in order of opening: the point, its last reading then, whether the incident is open.
     pub fn silences(&self) -> impl Iterator<Item = (&str, Ts, bool)> {
         self.incidents.iter().flat_map(|i| {

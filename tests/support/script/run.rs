@@ -1,16 +1,16 @@
 //! Plays the steps of a scenario.
 
 use super::want;
-use super::words::{Say, Words, span, time};
+use super::words::{Say, Words, glued, span, time};
 use super::world::{FLAGS, World, feed_of};
 use crate::gateway::Gateway;
-use heyun::domain::engine::{Command, CommandError, Input};
+use heyun::domain::engine::{Amend, Command, CommandError, Input, Statement};
 use heyun::domain::flag::{Flag, FlagSet};
 use heyun::domain::incident::Event;
 use heyun::domain::reading::{Presence, Reading, Refused, Reject, Values};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{FeedIx, Topology};
-use heyun::domain::units::Quantity;
+use heyun::domain::units::{Millilitres, Quantity};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -204,6 +204,7 @@ impl Run {
             }
             "set" => self.set(words)?,
             "accept" | "close" => self.command(first, words)?,
+            "amend" => self.amend(words)?,
             "online" | "offline" => self.presence(first == "online", words)?,
             topic => self.message(topic, words)?,
         }
@@ -292,7 +293,9 @@ impl Run {
                     self.gateway.write_checkpoint();
                 }
                 let from = self.gateway.store.checkpoints.last().cloned();
-                let from = from.filter(|_| self.set_anything || batch % 13 != 0 || batch > 1_000);
+                // A statement about a meter stands in checkpoints: one before it is no beginning.
+                let stated = !self.gateway.store.ledger.is_empty();
+                let from = from.filter(|_| stated || self.set_anything || batch % 13 != 0 || batch > 1_000);
                 let topology = self.gateway.topology.clone();
                 self.gateway.start_again(topology, self.clock(), from.as_deref());
             }
@@ -347,6 +350,51 @@ impl Run {
         }
         self.publish(Message { feed, topic, own, value: Some(value) });
         Ok(())
+    }
+
+    /// `KEY replaced at T end 100m3 start 0m3 | dial at T 338.304m3 [counts] | corrected at T 5.2m3 | believed at T | refused from T [to T]`, or
+    /// `undo 3`; then `by NAME because …`, before it `refused CODE` if it must be refused.
+    fn amend(&mut self, words: &mut Words<'_>) -> Say<()> {
+        let point = words.next("a meter, or undo")?.to_owned();
+        let statement = if point == "undo" {
+            Statement::Undone { entry: words.number("the entry's number")? }
+        } else {
+            let what = words.next("what is stated")?;
+            words.expect(if what == "refused" { "from" } else { "at" })?;
+            let ts = self.time(words.next("a time")?)?;
+            let volume = |words: &mut Words<'_>| -> Say<Millilitres> { Ok(Millilitres(glued(words.next("a volume")?, Quantity::Volume)?)) };
+            match what {
+                "replaced" => {
+                    let end = if words.took("end") { Some(volume(words)?) } else { None };
+                    words.expect("start")?;
+                    Statement::Replaced { ts, end, start: volume(words)?, serial: None, seal: None, verified: None }
+                }
+                "dial" => Statement::Dial { ts, dial: volume(words)?, counts: words.took("counts") },
+                "corrected" => Statement::Corrected { ts, register: volume(words)? },
+                "believed" => Statement::Believed { ts },
+                "refused" => {
+                    let to = if words.took("to") { Some(self.time(words.next("a time")?)?) } else { None };
+                    Statement::Refused { from: ts, to }
+                }
+                other => return Err(format!("{other:?} cannot be stated")),
+            }
+        };
+        let refused = if words.took("refused") { Some(words.next("why")?.to_owned()) } else { None };
+        words.expect("by")?;
+        let by = words.next("a name")?.to_owned();
+        words.expect("because")?;
+        let amend = Amend { point, by, why: words.rest(), statement };
+        // What is open is committed first.
+        self.commit(true);
+        let answer = self.gateway.amend(self.clock(), &amend).err().map(|e| match e {
+            CommandError::NoReading { .. } => "no_reading".to_owned(),
+            CommandError::UnknownPoint { .. } => "unknown_point".to_owned(),
+            CommandError::UnknownEntry { .. } => "unknown_entry".to_owned(),
+            CommandError::BadTime { .. } => "bad_time".to_owned(),
+            CommandError::DialBehind { .. } => "dial_behind".to_owned(),
+            other => format!("{other:?}"),
+        });
+        if answer == refused { Ok(()) } else { Err(format!("wanted {refused:?} as the answer, got {answer:?}")) }
     }
 
     fn presence(&mut self, online: bool, words: &mut Words<'_>) -> Say<()> {
@@ -436,6 +484,7 @@ impl Run {
             CommandError::AlreadyAccepted { by } => format!("already_accepted_by_{by}"),
             CommandError::AlreadyClosed => "already_closed".to_owned(),
             CommandError::BadField { field, .. } => format!("bad_{field}"),
+            other => format!("{other:?}"),
         });
         self.after_effects();
         if answer == refused { Ok(()) } else { Err(format!("wanted {refused:?} as the answer, got {answer:?}")) }

@@ -1,0 +1,216 @@
+//! The ledger of a meter: what people state about its past, and the way to state it or to take it back.
+
+use super::error::Error;
+use super::handles::{EngineDoor, Snapshots};
+use super::meters::find;
+use super::params::{Body, Id, Params};
+use super::time_param::instant;
+use crate::domain::amendment::{Deed, Entries, Entry};
+use crate::domain::engine::{Amend, Statement};
+use crate::domain::time::Ts;
+use crate::domain::topology::Topology;
+use crate::domain::units::{self, Millilitres, Unit};
+use crate::texts::{self, Stamp, Text, say};
+use axum::Json;
+use axum::extract::State;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// What was stated about a meter, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ledger {
+    /// Key of the metering point.
+    point: String,
+    entries: Vec<EntryReport>,
+}
+
+/// One entry. It is never changed: what does not hold is undone by another entry.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EntryReport {
+    /// Its number, over all meters.
+    entry: u64,
+    /// Key of the metering point.
+    point: String,
+    written_at: Stamp,
+    by: String,
+    why: String,
+    /// `replaced`, `calibrated`, `corrected`, `believed`, `refused` or `undone`.
+    deed: &'static str,
+    /// The moment that it speaks of; null for an undoing.
+    time: Option<Stamp>,
+    /// The sentence for people.
+    text: Text,
+    /// Number of the entry that undid this one.
+    undone_by: Option<u64>,
+}
+
+/// What somebody states. Registers are what the dial shows, in litres; times are RFC 3339, or the compound's wall clock.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateRequest {
+    /// Who says so; 1 to 60 characters.
+    by: String,
+    /// Why; 1 to 2000 characters.
+    why: String,
+    /// `replaced`, `dial`, `corrected`, `believed` or `refused`.
+    deed: String,
+    /// Of all: the moment. For `dial`, `corrected` and `believed` that of a reading; for `refused` the first wrong reading's.
+    time: String,
+    /// `refused`: the last wrong reading's. Left out: until it is undone.
+    #[serde(default)]
+    to: Option<String>,
+    /// `replaced`: what the old meter showed at its end, if somebody read it.
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    end_litres: Option<Litres>,
+    /// `replaced`: what the new meter shows at its beginning; 0 if left out.
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    start_litres: Option<Litres>,
+    /// `replaced`: on the new meter's plate, on its seal, and the date on its verification mark.
+    #[serde(default)]
+    serial: Option<String>,
+    #[serde(default)]
+    seal: Option<String>,
+    #[serde(default)]
+    verified: Option<String>,
+    /// `dial`: what the dial shows. `corrected`: what the reading was.
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    register_litres: Option<Litres>,
+    /// `dial`: the difference to the register is water that the device has missed.
+    #[serde(default)]
+    counts: bool,
+}
+
+/// Takes an entry back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoRequest {
+    /// 1 to 60 characters.
+    by: String,
+    /// 1 to 2000 characters.
+    why: String,
+}
+
+/// A number or a text of one, taken as it is written: it never passes through a float.
+#[derive(Debug)]
+pub struct Litres(String);
+
+impl<'de> Deserialize<'de> for Litres {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Litres, D::Error> {
+        let raw = <Box<RawValue>>::deserialize(d)?;
+        Ok(Litres(raw.get().trim_matches('"').to_owned()))
+    }
+}
+
+impl Litres {
+    pub fn read(&self, field: &'static str) -> Result<Millilitres, Error> {
+        let parsed = units::Decimal::parse(&self.0).and_then(|d| d.in_smallest(Unit::Litre)).ok().filter(|v| *v >= 0);
+        let wrong = || Error::BadParameter { name: field, value: self.0.clone(), expected: say("expected.litres", &[]) };
+        parsed.map(Millilitres).ok_or_else(wrong)
+    }
+}
+
+/// What was stated about a meter
+#[utoipa::path(get, path = "/api/v1/meters/{id}/ledger", tag = "state", operation_id = "ledger",
+    params(("id" = String, Path, description = "key of the config, or global id")),
+    responses((status = 200, body = Ledger), (status = "default", body = super::error::Problem)))]
+pub async fn ledger(
+    State(topology): State<Arc<Topology>>,
+    State(snapshots): State<Snapshots>,
+    Id(id): Id,
+    params: Params,
+) -> Result<Json<Ledger>, Error> {
+    params.only(&[])?;
+    let snapshot = snapshots.borrow().clone();
+    let point = topology.point(find(&topology, &snapshot, &id)?).key.clone();
+    let mut entries: Vec<EntryReport> = snapshot.ledger.of_point(&point).map(|e| report(e, &snapshot.ledger, &topology)).collect();
+    entries.reverse();
+    Ok(Json(Ledger { point, entries }))
+}
+
+/// State something about a meter's past: a replacement 换表, a dial reading 校准, a correction, a decision about a jump
+///
+/// Readings stay as they are; days, months and what the rules remember follow anew. Answered when it is durable.
+#[utoipa::path(post, path = "/api/v1/meters/{id}/ledger", tag = "commands", operation_id = "state", request_body = StateRequest,
+    params(("id" = String, Path, description = "key of the config, or global id")),
+    responses((status = 200, body = EntryReport), (status = 409, description = "there is no such reading, or the dial is behind", body = super::error::Problem),
+              (status = "default", body = super::error::Problem)))]
+pub async fn state(
+    State(topology): State<Arc<Topology>>,
+    State(snapshots): State<Snapshots>,
+    State(engine): State<EngineDoor>,
+    Id(id): Id,
+    Body(b): Body<StateRequest>,
+) -> Result<Json<EntryReport>, Error> {
+    let snapshot = snapshots.borrow().clone();
+    let point = topology.point(find(&topology, &snapshot, &id)?).key.clone();
+    let statement = statement(&b, &topology.tz)?;
+    let entry = engine.amend(Amend { point, by: b.by, why: b.why, statement }).await?;
+    Ok(Json(report(&entry, &snapshots.borrow().ledger, &topology)))
+}
+
+/// Take an entry back
+///
+/// Everything is again as if it had not been written; both stay on record. Answered when it is durable.
+#[utoipa::path(post, path = "/api/v1/ledger/{id}/undo", tag = "commands", operation_id = "undo", request_body = UndoRequest,
+    params(("id" = String, Path, description = "number of the entry")),
+    responses((status = 200, body = EntryReport), (status = 404, description = "no such entry in force", body = super::error::Problem),
+              (status = "default", body = super::error::Problem)))]
+pub async fn undo(
+    State(topology): State<Arc<Topology>>,
+    State(snapshots): State<Snapshots>,
+    State(engine): State<EngineDoor>,
+    Id(id): Id,
+    Body(b): Body<UndoRequest>,
+) -> Result<Json<EntryReport>, Error> {
+    let entry = id.parse().map_err(|_| Error::UnknownEntry { id })?;
+    let amend = Amend { point: String::new(), by: b.by, why: b.why, statement: Statement::Undone { entry } };
+    let entry = engine.amend(amend).await?;
+    Ok(Json(report(&entry, &snapshots.borrow().ledger, &topology)))
+}
+
+fn statement(b: &StateRequest, tz: &TimeZone) -> Result<Statement, Error> {
+    let ts = instant("time", &b.time, tz)?;
+    let register = || match &b.register_litres {
+        Some(l) => l.read("register_litres"),
+        None => Err(Error::BadParameter { name: "register_litres", value: String::new(), expected: say("expected.litres", &[]) }),
+    };
+    Ok(match b.deed.as_str() {
+        "replaced" => Statement::Replaced {
+            ts,
+            end: b.end_litres.as_ref().map(|l| l.read("end_litres")).transpose()?,
+            start: b.start_litres.as_ref().map_or(Ok(Millilitres::ZERO), |l| l.read("start_litres"))?,
+            serial: b.serial.clone(),
+            seal: b.seal.clone(),
+            verified: b.verified.clone(),
+        },
+        "dial" => Statement::Dial { ts, dial: register()?, counts: b.counts },
+        "corrected" => Statement::Corrected { ts, register: register()? },
+        "believed" => Statement::Believed { ts },
+        "refused" => Statement::Refused { from: ts, to: b.to.as_ref().map(|t| instant("to", t, tz)).transpose()? },
+        _ => {
+            let expected = say("expected.some_of", &[("words", "replaced, dial, corrected, believed, refused".into())]);
+            return Err(Error::BadParameter { name: "deed", value: b.deed.clone(), expected });
+        }
+    })
+}
+
+pub fn report(e: &Entry, all: &Entries, t: &Topology) -> EntryReport {
+    let stamp = |ts: Ts| Stamp::new(ts, &t.tz);
+    EntryReport {
+        entry: e.seq,
+        point: e.point.clone(),
+        written_at: stamp(e.at),
+        by: e.by.clone(),
+        why: e.why.clone(),
+        deed: e.deed.code(),
+        time: e.deed.from().map(stamp),
+        text: texts::deed(&e.deed, &t.tz),
+        undone_by: all.list().iter().find(|u| u.deed == Deed::Undone { entry: e.seq }).map(|u| u.seq),
+    }
+}
