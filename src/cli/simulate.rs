@@ -7,7 +7,7 @@ use crate::config::{Config, Mqtt, Subscription};
 use crate::domain::device::{Format, MessageForm, Says};
 use crate::domain::time::Ts;
 use crate::domain::topology::Point;
-use crate::sim::{self, Broker, Feed, Form, Meter, Settings, Summary, Then};
+use crate::sim::{self, Broker, Feed, Form, Meter, Sensor, Settings, Summary, Then};
 use jiff::Timestamp;
 
 pub fn run(args: &Simulate) -> Result<(), Error> {
@@ -26,6 +26,7 @@ fn settings(args: &Simulate, config: &Config, mqtt: &Mqtt) -> Result<Settings, E
         tz: config.topology.tz.clone(),
         places: config.topology.places.clone(),
         meters: config.topology.points.iter().filter_map(meter).collect(),
+        sensors: config.topology.points.iter().filter_map(sensor).collect(),
         feeds: mqtt.subscriptions.iter().map(feed).collect(),
         seed: args.seed,
         history_days: args.history,
@@ -72,15 +73,25 @@ fn meter(p: &Point) -> Option<Meter> {
     })
 }
 
-/// The simulator sends what subscriptions with keys of their own describe; a profile's device is for that device to play.
+fn sensor(p: &Point) -> Option<Sensor> {
+    let source = p.source.as_ref().filter(|_| !p.kind.is_metered())?;
+    Some(Sensor { key: p.key.clone(), topic: source.topic.clone(), feed: usize::from(source.feed.0) })
+}
+
+/// The profile of whoever writes a sender of their own, which the simulator is.
+const OWN: &str = "heyun";
+
+/// The simulator sends what subscriptions with keys of their own describe, and heyun's own form; another profile's device is for that device
+/// to play.
 fn feed(s: &Subscription) -> Feed {
     let form = match s.profile.messages.as_slice() {
-        [MessageForm { format, says: Says::Values { time, values, .. }, .. }] if s.profile.name.is_empty() => {
+        [MessageForm { format, says: Says::Values { time, values, flags }, .. }] if ["", OWN].contains(&s.profile.name.as_str()) => {
             match (format, values.as_slice()) {
                 (Format::Plain, [only]) => Some(Form::Plain { unit: only.unit }),
                 _ => Some(Form::Json {
                     time: time.first().map(|at| at.as_str().to_owned()),
                     columns: values.iter().filter_map(|v| Some((v.at.first()?.as_str().to_owned(), v.unit))).collect(),
+                    flags: flags.first().and_then(|rule| Some(rule.at.first()?.as_str().to_owned())),
                 }),
             }
         }

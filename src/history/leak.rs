@@ -9,7 +9,7 @@ use crate::domain::topology::{PointIx, Topology};
 use crate::domain::units::Millilitres;
 use crate::store::{ReadError, Reader};
 
-/// All that flowed through a leak's first point since it can have begun, whether lost or used.
+/// All that flowed through a leak's first meter since it can have begun, whether lost or used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SinceStart {
     pub point: PointIx,
@@ -19,7 +19,7 @@ pub struct SinceStart {
     pub volume: Option<Millilitres>,
 }
 
-/// None for an incident that is no leak, and where its first point is configured no more or has no register.
+/// None for an incident that is no leak, and where none of its points is a meter that is configured, or that one has no register.
 pub fn since_start(
     i: &Incident,
     topology: &Topology,
@@ -27,8 +27,11 @@ pub fn since_start(
     reader: &Reader,
     now: Ts,
 ) -> Result<Option<SinceStart>, ReadError> {
-    let first = i.points.first().filter(|_| i.cause == Cause::Leak);
-    let point = first.and_then(|key| topology.point_by_key(key));
+    if i.cause != Cause::Leak {
+        return Ok(None);
+    }
+    // A rope may have been wet before the meter of its flat noticed.
+    let point = i.points.iter().filter_map(|key| topology.point_by_key(key)).find(|p| topology.point(*p).kind.is_metered());
     let Some((point, register)) = point.and_then(|p| Some((p, Register::now(topology, snapshot, p)?))) else { return Ok(None) };
     let since = i.start.earliest;
     // The newest reading may be of this very moment, and a span ends before its end.

@@ -22,7 +22,7 @@ pub struct Facts {
     /// Names from the community down to the metering point, as they are configured.
     pub place: Vec<String>,
     pub flow: Option<Flow>,
-    /// What flowed through its first point since it began, until it was closed or now: what the page shows as well. None until it is asked
+    /// What flowed through its first meter since it began, until it was closed or now: what the page shows as well. None until it is asked
     /// for, and where nothing is known.
     pub passed: Option<Millilitres>,
 }

@@ -1,6 +1,7 @@
 //! The simulated community: built from the places, meters and subscriptions of a config, asked for the messages of any stretch of time.
 //!
-//! What goes wrong is bound to ids of `config/demo.toml` (see [`trouble`]); a config without them is a community in which nothing goes wrong.
+//! What goes wrong with the water is bound to ids of `config/demo.toml` (see [`trouble`]); a config without them is a community in which none
+//! of it does. What a sensor is, the last word of its id tells (see [`Role`]).
 
 use super::area::{Area, Curve, leaked};
 use super::calendar::EPOCH;
@@ -9,7 +10,8 @@ use super::dice::{Dice, mix, named};
 use super::heating::{MakeUp, Riser};
 use super::household::{Household, Minutes, share_out};
 use super::payload::{Template, stamp};
-use super::{Feed, Meter, Settings};
+use super::sensor::{self, Role};
+use super::{Feed, Form, Meter, Sensor, Settings};
 use crate::domain::time::Ts;
 use crate::domain::topology::{Place, PlaceIx, PlaceKind, PointKind};
 use crate::domain::units::{Quantity, Unit};
@@ -78,6 +80,7 @@ pub struct Community {
     make_ups: Vec<MakeUp>,
     garden: MakeUp,
     risers: Vec<Riser>,
+    sensors: Vec<sensor::Model>,
     devices: Vec<Device>,
     /// Those few that are being looked at.
     days: BTreeMap<i64, Day>,
@@ -97,6 +100,7 @@ impl Community {
             make_ups: vec![],
             garden: MakeUp::new(named(seed, "garden")),
             risers: vec![],
+            sensors: vec![],
             devices: vec![],
             days: BTreeMap::new(),
         };
@@ -114,6 +118,9 @@ impl Community {
         }
         for (feed, template) in settings.feeds.iter().zip(&templates).filter_map(|(f, t)| Some((f, t.as_ref()?))) {
             c.add_risers(seed, feed, template, &settings.places);
+        }
+        for sensor in &settings.sensors {
+            c.add_sensor(seed, sensor, settings.feeds.get(sensor.feed).and_then(|f| f.form.as_ref()));
         }
         c
     }
@@ -192,6 +199,26 @@ impl Community {
         }
     }
 
+    fn add_sensor(&mut self, seed: u64, sensor: &Sensor, form: Option<&Form>) {
+        let (Some(role), Some(form)) = (Role::of(&sensor.key), form) else { return };
+        let of_sensor = named(seed, &sensor.key);
+        let model = sensor::Model::new(of_sensor, role);
+        self.devices.push(Device {
+            seed: of_sensor,
+            topic: sensor.topic.as_str().into(),
+            template: Arc::new(Template::new(&form.only(role.quantities()))),
+            what: What::Sensor(self.sensors.len()),
+            register: None,
+            every: role.every(),
+            every_live: role.every(),
+            offset: model.offset(),
+            // What calls for help is not told hours later.
+            loses_signal: false,
+            stutters: false,
+        });
+        self.sensors.push(model);
+    }
+
     pub fn residents(&self) -> u32 {
         self.homes.iter().map(|h| h.residents).sum()
     }
@@ -212,6 +239,9 @@ impl Community {
         let mut taken: Vec<(Taken, usize)> = vec![];
         for (i, device) in self.devices.iter().enumerate().filter(|(_, d)| live || d.template.timed) {
             taken.extend(device.readings(&span, live).into_iter().map(|t| (t, i)));
+            if let What::Sensor(s) = device.what {
+                taken.extend(self.sensors[s].changes(&span).into_iter().map(|t| (t, i)));
+            }
         }
         let oldest = (span.start - LONGEST_GAP - DAY_MS).div_euclid(DAY_MS);
         self.days.retain(|day, _| *day >= oldest);
@@ -222,9 +252,10 @@ impl Community {
             let stamped = stamp(reading.at.div_euclid(DAY_MS), reading.at.rem_euclid(DAY_MS), self.offset);
             let due = |ms: i64| Ts(ms - self.offset * 1_000);
             let mut push = |at, payload, sort| out.push(Message { due: due(at), topic: Arc::clone(&device.topic), payload, sort });
-            let payload = device.template.fill(&stamped, &values, false);
+            let flag = if let What::Sensor(s) = device.what { self.sensors[s].flag(reading.at) } else { None };
+            let payload = device.template.fill(&stamped, &values, flag, false);
             if reading.stutters {
-                push(reading.comes - 500, device.template.fill(&stamped, &values, true), Sort::Bad);
+                push(reading.comes - 500, device.template.fill(&stamped, &values, None, true), Sort::Bad);
             }
             if let Some(again) = reading.again {
                 push(again, payload.clone(), Sort::Repeated);
@@ -244,6 +275,9 @@ impl Community {
             // Tenths of a degree are all that such a sensor tells.
             let mut sensors = [warmth.supply, warmth.back].into_iter().map(|m| m / 100 * 100);
             return units.iter().map(|u| if u.quantity() == Quantity::Temperature { sensors.next() } else { None }).collect();
+        }
+        if let What::Sensor(i) = device.what {
+            return units.iter().map(|u| self.sensors[i].value(u.quantity(), self.weather, ms)).collect();
         }
         let now = self.passed(device.what, ms);
         // The flow is the mean since some minutes, however often somebody looks.
@@ -270,7 +304,7 @@ impl Community {
             What::Household(i) => day.households.get(&i).map_or(0, |c| c.at(within)),
             What::MakeUp(i) => day.make_ups[i].at(within),
             What::Garden => day.garden.at(within),
-            What::Riser(_) => 0,
+            What::Riser(_) | What::Sensor(_) => 0,
             What::Area(i) => {
                 let lost = self.leak_at.filter(|_| self.areas[i].leaks).map_or(0, |at| leaked(ms - self.offset * 1_000 - at.0));
                 day.areas[i].at(within) + lost

@@ -38,6 +38,8 @@ pub enum What {
     MakeUp(usize),
     Garden,
     Riser(usize),
+    /// Nothing that flows.
+    Sensor(usize),
 }
 
 #[derive(Clone, Debug)]

@@ -75,6 +75,22 @@ fn night_set_back(ms: i64) -> i64 {
     (4 * comes.min(goes) / (HOUR_MS / 1_000)).clamp(0, 4_000)
 }
 
+/// Thousandths of a degree in a room, at a moment by the compound's clock. In season the heating holds it; else the walls follow the weather.
+pub fn room(seed: u64, weather: u64, ms: i64) -> i64 {
+    let (day, of_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
+    let noise = Dice::of(mix(seed, 5), ms.div_euclid(900_000)).around(-150, 150);
+    // Walls take a day to notice what the weather does.
+    let walls =
+        (0..4).map(|part| ms - part * 6 * HOUR_MS).map(|at| outside(weather, at.div_euclid(DAY_MS), at.rem_euclid(DAY_MS))).sum::<i64>()
+            / 4;
+    if !season(day) {
+        return ((walls + 25_000) / 2).clamp(16_000, 29_000) + noise;
+    }
+    // It cools three hours after the risers do, and by a fifth as much.
+    let night = night_set_back((of_day - 3 * HOUR_MS).rem_euclid(DAY_MS)) / 5;
+    Dice::of(seed, 6).between(19_400, 20_400) - night + (walls / 20).clamp(-400, 400) + noise
+}
+
 /// The make-up water of a heating loop.
 #[derive(Clone, Debug)]
 pub struct MakeUp {
@@ -144,6 +160,17 @@ mod tests {
         );
         let june = r.at(7, day(6, 10), 12 * HOUR_MS);
         assert!((12_000..29_000).contains(&june.supply), "{june:?}");
+    }
+
+    #[test]
+    fn a_heated_room_is_warm_and_a_little_cooler_at_night() {
+        for seed in 0..5 {
+            let at = |d: i64, hour: i64| room(seed, 7, d * DAY_MS + hour * HOUR_MS);
+            let january: Vec<i64> = (0..20 * 24).map(|hour| at(day(1, 5), hour)).collect();
+            assert!(january.iter().all(|t| (18_000..21_000).contains(t)), "{january:?}");
+            assert!((0..20).all(|d| at(day(1, 5) + d, 4) < at(day(1, 5) + d, 14)));
+            assert!((20_000..28_000).contains(&at(day(7, 10), 12)), "{}", at(day(7, 10), 12));
+        }
     }
 
     #[test]

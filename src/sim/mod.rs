@@ -4,7 +4,7 @@
 //! rules: [`Settings`] has no room for them.
 //!
 //! Every register is a pure function of the seed and the moment, counted from a fixed epoch: started again, with a history of another
-//! length, it tells the same water. Reading order: `dice` and `calendar`; `household`, `area` and `heating` are the model; `device` is when
+//! length, it tells the same water. Reading order: `dice` and `calendar`; `household`, `area`, `heating` and `sensor` are the model; `device` is when
 //! something is read and what goes wrong on the way, `payload` how it is written; `community` puts them together, `publisher` sends,
 //! `drive` turns the wheel.
 
@@ -18,6 +18,7 @@ mod heating;
 mod household;
 mod payload;
 mod publisher;
+mod sensor;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +27,7 @@ pub use drive::{Summary, run};
 
 use crate::domain::time::Ts;
 use crate::domain::topology::{Place, PlaceIx, PointKind};
-use crate::domain::units::{Millilitres, Unit};
+use crate::domain::units::{Millilitres, Quantity, Unit};
 use jiff::tz::TimeZone;
 
 /// All that the simulator is told.
@@ -38,6 +39,7 @@ pub struct Settings {
     pub places: Vec<Place>,
     /// Those with a device.
     pub meters: Vec<Meter>,
+    pub sensors: Vec<Sensor>,
     pub feeds: Vec<Feed>,
     pub seed: u64,
     /// Days of history before the live part.
@@ -73,6 +75,16 @@ pub struct Meter {
     pub rollover_at: Option<Millilitres>,
 }
 
+/// A device that measures no water.
+#[derive(Clone, Debug)]
+pub struct Sensor {
+    /// Its last word tells what it is: `rope`, `button`, `door` or `room`.
+    pub key: String,
+    pub topic: String,
+    /// Index into [`Settings::feeds`].
+    pub feed: usize,
+}
+
 /// A subscription: its topic filter and what its payloads look like.
 #[derive(Clone, Debug)]
 pub struct Feed {
@@ -85,8 +97,19 @@ pub struct Feed {
 pub enum Form {
     /// One number.
     Plain { unit: Unit },
-    /// JSON pointers to the time and to each column, with its unit.
-    Json { time: Option<String>, columns: Vec<(String, Unit)> },
+    /// JSON pointers to the time, to each column, with its unit, and to the list of flags.
+    Json { time: Option<String>, columns: Vec<(String, Unit)>, flags: Option<String> },
+}
+
+impl Form {
+    /// The same without the columns of other quantities, for a device that has only these.
+    fn only(&self, quantities: &[Quantity]) -> Form {
+        let mut form = self.clone();
+        if let Form::Json { columns, .. } = &mut form {
+            columns.retain(|(_, unit)| quantities.contains(&unit.quantity()));
+        }
+        form
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +137,7 @@ pub enum Error {
     Start(#[from] std::io::Error),
     #[error("the broker {broker} refuses the simulator: {why}")]
     Refused { broker: String, why: String },
-    #[error("the config names no device that could be simulated: meters with a device, or a subscription for temperatures")]
+    #[error("the config names no device that could be simulated: meters or sensors with a device, or a subscription for temperatures")]
     NoDevices,
     #[error("{0} of the messages were not acknowledged by the broker")]
     Unacknowledged(u64),

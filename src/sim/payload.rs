@@ -2,6 +2,7 @@
 
 use super::Form;
 use super::calendar;
+use crate::domain::flag::Flag;
 use crate::domain::units::Unit;
 use serde_json::{Map, Value};
 use std::fmt::Write;
@@ -20,6 +21,7 @@ pub struct Template {
 enum Hole {
     Time,
     Column(usize),
+    Flags,
 }
 
 impl Template {
@@ -28,11 +30,14 @@ impl Template {
             Form::Plain { unit } => {
                 Template { parts: vec![(String::new(), Hole::Column(0))], end: String::new(), units: vec![*unit], timed: false }
             }
-            Form::Json { time, columns } => {
+            Form::Json { time, columns, flags } => {
                 let mut document = Value::Object(Map::new());
                 let mark = |hole: &str| Value::String(format!("\u{1}{hole}"));
                 if let Some(pointer) = time {
                     put(&mut document, pointer, mark("t"));
+                }
+                if let Some(pointer) = flags {
+                    put(&mut document, pointer, mark("f"));
                 }
                 for (i, (pointer, _)) in columns.iter().enumerate() {
                     put(&mut document, pointer, mark(&i.to_string()));
@@ -43,7 +48,12 @@ impl Template {
                 // A control character is escaped in JSON, so this can be nothing that the config wrote.
                 while let Some((before, after)) = rest.split_once("\"\\u0001") {
                     let (hole, behind) = after.split_once('"').unwrap_or((after, ""));
-                    parts.push((before.to_owned(), hole.parse().map_or(Hole::Time, Hole::Column)));
+                    let hole = match hole {
+                        "t" => Hole::Time,
+                        "f" => Hole::Flags,
+                        column => Hole::Column(column.parse().unwrap_or_default()),
+                    };
+                    parts.push((before.to_owned(), hole));
                     rest = behind;
                 }
                 let units = columns.iter().map(|(_, unit)| *unit).collect();
@@ -57,9 +67,9 @@ impl Template {
         &self.units
     }
 
-    /// The payload: a value per column in its quantity's smallest unit, None where the device has none. `broken`: the first column's value
-    /// could not be read by the device itself.
-    pub fn fill(&self, stamp: &str, values: &[Option<i64>], broken: bool) -> String {
+    /// The payload: a value per column in its quantity's smallest unit, None where the device has none; the flag that it raises, if any.
+    /// `broken`: the first column's value could not be read by the device itself.
+    pub fn fill(&self, stamp: &str, values: &[Option<i64>], flag: Option<Flag>, broken: bool) -> String {
         let mut out = String::with_capacity(96);
         for (before, hole) in &self.parts {
             out.push_str(before);
@@ -69,6 +79,14 @@ impl Template {
                     out.push_str(stamp);
                     out.push('"');
                 }
+                Hole::Flags => match flag {
+                    Some(flag) => {
+                        out.push_str("[\"");
+                        out.push_str(flag.code());
+                        out.push_str("\"]");
+                    }
+                    None => out.push_str("[]"),
+                },
                 Hole::Column(0) if broken => out.push_str("\"--\""),
                 Hole::Column(i) => match (values.get(*i).copied().flatten(), self.units.get(*i)) {
                     (Some(value), Some(unit)) => write_value(&mut out, value, *unit),
@@ -125,9 +143,11 @@ pub fn stamp(day: i64, ms: i64, offset: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::units::Quantity;
 
     fn json(time: Option<&str>, columns: &[(&str, Unit)]) -> Template {
-        Template::new(&Form::Json { time: time.map(str::to_owned), columns: columns.iter().map(|(p, u)| ((*p).to_owned(), *u)).collect() })
+        let columns = columns.iter().map(|(p, u)| ((*p).to_owned(), *u)).collect();
+        Template::new(&Form::Json { time: time.map(str::to_owned), columns, flags: None })
     }
 
     #[test]
@@ -136,15 +156,24 @@ mod tests {
         let at = stamp(20_781, 8 * 3_600_000 + 3_000, 28_800);
         assert_eq!(at, "2026-11-24T08:00:03+08:00");
         assert_eq!(
-            t.fill(&at, &[Some(338_304_000), Some(12_500)], false),
+            t.fill(&at, &[Some(338_304_000), Some(12_500)], None, false),
             r#"{"flow_lph":12.5,"total_l":338304,"ts":"2026-11-24T08:00:03+08:00"}"#
         );
-        assert_eq!(t.fill(&at, &[Some(1), None], true), r#"{"flow_lph":null,"total_l":"--","ts":"2026-11-24T08:00:03+08:00"}"#);
+        assert_eq!(t.fill(&at, &[Some(1), None], None, true), r#"{"flow_lph":null,"total_l":"--","ts":"2026-11-24T08:00:03+08:00"}"#);
         let deep = json(None, &[("/m/a~1b", Unit::CubicMetre), ("/m/t", Unit::Celsius)]);
-        assert_eq!(deep.fill("", &[Some(338_304_000), Some(-2_300)], false), r#"{"m":{"a/b":338.304,"t":-2.3}}"#);
+        assert_eq!(deep.fill("", &[Some(338_304_000), Some(-2_300)], None, false), r#"{"m":{"a/b":338.304,"t":-2.3}}"#);
         assert!(t.timed && !deep.timed);
         let plain = Template::new(&Form::Plain { unit: Unit::CubicMetre });
-        assert_eq!((plain.fill("", &[Some(12_345_000)], false), plain.timed), ("12.345".to_owned(), false));
+        assert_eq!((plain.fill("", &[Some(12_345_000)], None, false), plain.timed), ("12.345".to_owned(), false));
+    }
+
+    #[test]
+    fn flags_are_a_list_that_is_empty_where_all_is_well() {
+        let columns = vec![("/total_l".to_owned(), Unit::Litre), ("/battery_pct".to_owned(), Unit::Percent)];
+        let form = Form::Json { time: Some("/time".into()), columns, flags: Some("/flags".into()) };
+        let t = Template::new(&form.only(&[Quantity::Ratio]));
+        assert_eq!(t.fill("now", &[Some(910)], None, false), r#"{"battery_pct":91,"flags":[],"time":"now"}"#);
+        assert_eq!(t.fill("now", &[Some(910)], Some(Flag::Wet), false), r#"{"battery_pct":91,"flags":["wet"],"time":"now"}"#);
     }
 
     #[test]

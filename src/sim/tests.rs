@@ -51,17 +51,27 @@ fn demo(seed: u64, buildings: &[(&str, u32, u32, usize)]) -> Settings {
     let json = |time: &str, columns: &[(&str, Unit)]| Form::Json {
         time: Some(time.into()),
         columns: columns.iter().map(|(p, u)| ((*p).into(), *u)).collect(),
+        flags: None,
     };
+    let own = Form::Json {
+        time: Some("/time".into()),
+        columns: vec![("/total_l".into(), Unit::Litre), ("/room_c".into(), Unit::Celsius), ("/battery_pct".into(), Unit::Percent)],
+        flags: Some("/flags".into()),
+    };
+    let sensor = |key: &str| Sensor { key: key.into(), topic: format!("heyun/{key}/reading"), feed: 3 };
+    let sensors = ["h2-101-rope", "h1-301-button", "h2-pumps-door", "b15-601-room", "b15-riser-valve"].map(sensor).into();
     let feeds = vec![
         Feed { filter: "meters/+/state".into(), form: Some(json("/ts", &[("/total_l", Unit::Litre), ("/flow_lph", Unit::LitrePerHour)])) },
         Feed { filter: "water/+/main".into(), form: Some(Form::Plain { unit: Unit::CubicMetre }) },
         Feed { filter: "heating/+/state".into(), form: Some(json("/ts", &[("/supply_c", Unit::Celsius), ("/return_c", Unit::Celsius)])) },
+        Feed { filter: "heyun/+/reading".into(), form: Some(own) },
     ];
     Settings {
         broker: Broker { host: String::new(), port: 1, client_id: String::new(), credentials: None, ca: None },
         tz: TimeZone::fixed(jiff::tz::offset(8)),
         places,
         meters,
+        sensors,
         feeds,
         seed,
         history_days: 1,
@@ -124,6 +134,27 @@ fn registers_never_fall_and_each_has_its_readings() {
         assert!(n >= 3 * 90 || topic.contains("h3-101"), "{topic} has {n}");
     }
     assert!(all.iter().all(|m| !m.topic.starts_with("water/")), "who does not say when it was read has no past");
+}
+
+#[test]
+fn sensors_say_that_all_is_well_until_it_is_not() {
+    let all = told(3, 0, 60 * DAY, None);
+    let of = |topic: &str| -> Vec<(String, serde_json::Value)> {
+        let of_topic = all.iter().filter(|m| &*m.topic == topic && m.sort == Sort::Reading);
+        of_topic.map(|m| serde_json::from_str(&m.payload).unwrap()).map(|v: serde_json::Value| (v["time"].to_string(), v)).collect()
+    };
+    let door = of("heyun/h2-pumps-door/reading");
+    let open: Vec<bool> = door.iter().map(|(_, v)| v["flags"] == serde_json::json!(["open"])).collect();
+    let opened = open.windows(2).filter(|w| !w[0] && w[1]).count();
+    assert!((3..25).contains(&opened) && open.iter().filter(|o| **o).count() < open.len() / 20, "{opened}");
+    assert!(door.iter().all(|(_, v)| v.get("room_c").is_none() && v["battery_pct"].as_i64().is_some_and(|b| (45..=100).contains(&b))));
+    let room = of("heyun/b15-601-room/reading");
+    assert!(room.len() >= 60 * 95 && room.iter().all(|(_, v)| v["room_c"].as_f64().is_some_and(|t| (18.0..21.0).contains(&t))));
+    for readings in [door, room, of("heyun/h2-101-rope/reading"), of("heyun/h1-301-button/reading")] {
+        assert!(readings.len() >= 60 * 23);
+        assert!(readings.is_sorted_by(|a, b| a.0 < b.0), "no two of one time");
+    }
+    assert!(of("heyun/b15-riser-valve/reading").is_empty(), "nobody plays a valve");
 }
 
 #[test]

@@ -31,7 +31,7 @@ const OPENAPI_JSON: &str = include_str!("../../docs/api/openapi.json");
         know."),
     tags((name = "state", description = "现状 · what is now"), (name = "history", description = "历史 · what was"),
          (name = "commands", description = "操作 · what a person does"), (name = "operation", description = "运行 · how the gateway is")),
-    components(schemas(super::live::Hello, super::live::ChangedMeters, super::events::EventReport))
+    components(schemas(super::live::Hello, super::live::ChangedMeters, super::live::ChangedSensors, super::events::EventReport))
 )]
 struct Api;
 

@@ -39,7 +39,7 @@ pub struct IncidentReport {
     /// Global id.
     #[schema(value_type = String)]
     id: Arc<str>,
-    /// `leak` or `data`.
+    /// `leak`, `data`, `emergency` or `access`.
     #[schema(value_type = String)]
     cause: Cause,
     /// `detected` 已发现, `accepted` 已签收 or `closed` 已结案.
@@ -50,7 +50,7 @@ pub struct IncidentReport {
     opened_at: Stamp,
     accepted: Option<Accepted>,
     closed: Option<Closed>,
-    /// Keys of the metering points that it speaks of.
+    /// Keys of the metering points and sensors that it speaks of.
     points: Vec<String>,
     /// Where the first of them is: names from the community down.
     place: Vec<String>,
@@ -84,7 +84,7 @@ pub struct IncidentFile {
     incident: IncidentReport,
     /// Of each rule and point the newest statement; `history` has them all.
     findings: Vec<JoinedReport>,
-    /// Of a leak: what flowed through its first point since it began. Null where nothing of that point was read.
+    /// Of a leak: what flowed through its first meter since it began. Null where there is none, or nothing of it was read.
     water: Option<WaterReport>,
     /// Everything that happened to it, oldest first.
     history: Vec<EventReport>,
@@ -197,7 +197,7 @@ pub async fn one(
     Ok(Json(file(&incident, &events, water, &topology)))
 }
 
-/// What flows and flowed through its first point.
+/// What flows and flowed through its first meter.
 async fn water(i: &Arc<Incident>, topology: &Arc<Topology>, snapshot: &Arc<Snapshot>, store: &Store) -> Result<Option<WaterReport>, Error> {
     let now = clock::now();
     let (incident, t, s) = (i.clone(), topology.clone(), snapshot.clone());

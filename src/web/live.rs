@@ -1,7 +1,7 @@
 //! `/api/v1/live`: what changes, as it changes, over Server-Sent Events.
 //!
 //! Events of incidents carry their sequence number as id, so a client that comes back (`Last-Event-ID`, or `?after=`) is told from the
-//! store what it missed. States of meters are told as they are, not as they were: the newest wins, at most twice a second.
+//! store what it missed. States of meters and sensors are told as they are, not as they were: the newest wins, at most twice a second.
 //!
 //! Each stream is a task that writes into a short queue of its own. A client that reads slowly fills its queue and makes its own task wait;
 //! nobody else notices, and nothing piles up but that queue: what it missed is read from the store and the newest snapshot.
@@ -12,7 +12,8 @@ use super::events;
 use super::handles::{Snapshots, Store};
 use super::meters::{self, MeterState};
 use super::params::Params;
-use crate::domain::engine::{PointState, Snapshot};
+use super::sensors::{self, SensorReport};
+use crate::domain::engine::{PointState, Snapshot, SourceState};
 use crate::domain::incident::IncidentState;
 use crate::domain::topology::Topology;
 use crate::texts::Stamp;
@@ -35,8 +36,8 @@ use utoipa::ToSchema;
 pub const STREAMS: usize = 64;
 /// Messages that wait for one client. Full: its task waits.
 const QUEUE: usize = 8;
-/// Meters in one message.
-const METERS: usize = 200;
+/// Meters or sensors in one message.
+const POINTS: usize = 200;
 /// Events read at once.
 const EVENTS: usize = 100;
 const BETWEEN: Duration = Duration::from_millis(500);
@@ -91,10 +92,18 @@ pub struct ChangedMeters {
     meters: Vec<Arc<RawValue>>,
 }
 
+/// Some sensors, as they were at `at`, their ages too. Where there are any, every stream begins with all of them, behind the meters.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangedSensors {
+    at: Stamp,
+    #[schema(value_type = Vec<SensorReport>)]
+    sensors: Vec<Arc<RawValue>>,
+}
+
 /// What changes, as it changes (Server-Sent Events)
 ///
 /// `event: hello` once (`Hello`); `event: meters` (`ChangedMeters`): first all, then those that changed, at most twice a second;
-/// `event: incident` (`EventReport`) with the event's sequence number as id. Resume with `Last-Event-ID` or `after`; without either, only
+/// `event: sensors` (`ChangedSensors`) likewise; `event: incident` (`EventReport`) with the event's sequence number as id. Resume with `Last-Event-ID` or `after`; without either, only
 /// what happens from now on is told. At most 64 streams; the next is refused with 503 and `Retry-After`.
 #[utoipa::path(get, path = "/api/v1/live", tag = "state",
     params(("after" = Option<u64>, Query, description = "tell the events after this sequence number; 0 for all"),
@@ -127,7 +136,8 @@ pub async fn live(
         queue,
         // A number from the future belongs to another store.
         cursor: after.map_or(newest, |a| a.min(newest)),
-        told: vec![],
+        told_meters: vec![],
+        told_sensors: vec![],
         _place: place,
     };
     tokio::spawn(stream.run(stop));
@@ -135,28 +145,43 @@ pub async fn live(
     Ok(Sse::new(ReceiverStream::new(messages)).keep_alive(keep_alive).into_response())
 }
 
-/// The meters of a snapshot, each written once, however many streams tell of it.
+/// A point in words, behind the print of what they say.
+type Said = (u64, Arc<RawValue>);
+
+/// The meters and sensors of a snapshot, each written once, however many streams tell of it.
 struct Written {
     /// Weak: only to be known again, for a snapshot that is held is memory.
     snapshot: Weak<Snapshot>,
-    /// With the print of each, in the order of the snapshot.
-    meters: Vec<(u64, Arc<RawValue>)>,
+    /// In the order of the snapshot.
+    meters: Vec<Said>,
+    sensors: Vec<Said>,
 }
 
 impl Written {
     fn of(topology: &Topology, snapshot: &Arc<Snapshot>) -> Written {
         let open = open_by_point(snapshot);
-        let meter = |p: &PointState| {
-            let print = print(p, open.get(topology.point(p.point).key.as_str()).copied().unwrap_or_default());
-            match serde_json::value::to_raw_value(&meters::state(topology, snapshot, p, snapshot.at)) {
-                Ok(text) => Some((print, text.into())),
-                Err(error) => {
-                    tracing::error!(%error, "a meter cannot be written for live streams");
-                    None
-                }
-            }
+        let incidents = |p: &PointState| open.get(topology.point(p.point).key.as_str()).copied().unwrap_or_default();
+        let (metered, others): (Vec<_>, Vec<_>) = snapshot.points.iter().partition(|p| topology.point(p.point).kind.is_metered());
+        let meter = |p: &PointState| said(print(p, incidents(p)), &meters::state(topology, snapshot, p, snapshot.at));
+        let sensor = |p: &PointState| {
+            let source = sensors::source(snapshot, p);
+            said(sensor_print(p, source, incidents(p)), &sensors::report(topology, snapshot, p, snapshot.at))
         };
-        Written { meters: snapshot.points.iter().filter_map(meter).collect(), snapshot: Arc::downgrade(snapshot) }
+        Written {
+            snapshot: Arc::downgrade(snapshot),
+            meters: metered.into_iter().filter_map(meter).collect(),
+            sensors: others.into_iter().filter_map(sensor).collect(),
+        }
+    }
+}
+
+fn said(print: u64, what: &impl Serialize) -> Option<Said> {
+    match serde_json::value::to_raw_value(what) {
+        Ok(text) => Some((print, text.into())),
+        Err(error) => {
+            tracing::error!(%error, "a point cannot be written for live streams");
+            None
+        }
     }
 }
 
@@ -169,7 +194,8 @@ struct Stream {
     /// The newest event that was told.
     cursor: u64,
     /// A print of each meter's state as it was told; a print is small, a snapshot that is held is not.
-    told: Vec<u64>,
+    told_meters: Vec<u64>,
+    told_sensors: Vec<u64>,
     /// Free again when the stream ends.
     _place: OwnedSemaphorePermit,
 }
@@ -200,7 +226,7 @@ impl Stream {
         loop {
             let snapshot = self.snapshots.borrow_and_update().clone();
             let caught_up = self.incidents(snapshot.last_event).await?;
-            self.meters(&snapshot).await?;
+            self.points(&snapshot).await?;
             drop(snapshot);
             tokio::time::sleep(BETWEEN).await;
             if caught_up {
@@ -235,20 +261,17 @@ impl Stream {
         Ok(true)
     }
 
-    async fn meters(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), Ended> {
+    async fn points(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), Ended> {
         let written = self.streams.written(&self.topology, snapshot).await;
-        self.told.resize(written.meters.len(), 0);
-        let news = written.meters.iter().zip(&mut self.told).filter(|((print, _), told)| print != *told);
-        let changed: Vec<Arc<RawValue>> = news
-            .map(|((print, text), told)| {
-                *told = *print;
-                text.clone()
-            })
-            .collect();
+        let meters = news(&written.meters, &mut self.told_meters);
+        let sensors = news(&written.sensors, &mut self.told_sensors);
         let at = Stamp::new(snapshot.at, &self.topology.tz);
         drop(written);
-        for some in changed.chunks(METERS) {
+        for some in meters.chunks(POINTS) {
             self.send("meters", None, &ChangedMeters { at, meters: some.to_vec() }).await?;
+        }
+        for some in sensors.chunks(POINTS) {
+            self.send("sensors", None, &ChangedSensors { at, sensors: some.to_vec() }).await?;
         }
         Ok(())
     }
@@ -267,6 +290,18 @@ impl Stream {
         };
         self.queue.send(Ok(event)).await.map_err(|_| Ended)
     }
+}
+
+/// Those that are not as they were told; from now on they are.
+fn news(written: &[Said], told: &mut Vec<u64>) -> Vec<Arc<RawValue>> {
+    told.resize(written.len(), 0);
+    let changed = written.iter().zip(told).filter(|((print, _), told)| print != *told);
+    changed
+        .map(|((print, text), told)| {
+            *told = *print;
+            text.clone()
+        })
+        .collect()
 }
 
 /// Prints of the open incidents of each point that has any.
@@ -293,6 +328,19 @@ fn print(p: &PointState, incidents: u64) -> u64 {
     // The steps count every reading that the ledger saw, also those that moved nothing.
     let s = p.steps;
     [s.forward, s.equal, s.jitter, s.reset, s.rollover, s.jump, s.spike, s.late, s.gap].hash(&mut h);
+    incidents.hash(&mut h);
+    h.finish().max(1)
+}
+
+/// The same for what [`SensorReport`] shows.
+fn sensor_print(p: &PointState, source: Option<&SourceState>, incidents: u64) -> u64 {
+    let mut h = DefaultHasher::new();
+    p.silent.hash(&mut h);
+    if let Some(s) = source {
+        s.last.map(|(ts, values)| (ts, values.iter().collect::<Vec<_>>())).hash(&mut h);
+        s.flags.hash(&mut h);
+        s.presence.hash(&mut h);
+    }
     incidents.hash(&mut h);
     h.finish().max(1)
 }

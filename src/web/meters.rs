@@ -179,7 +179,9 @@ pub async fn one(
     params.only(&[])?;
     let snapshot = snapshots.borrow().clone();
     let ix = find(&topology, &snapshot, &id)?;
-    let state = snapshot.points.get(ix.0 as usize).ok_or(Error::UnknownMeter { id })?;
+    // A sensor has no register: as a meter it would be one that was never read.
+    let metered = snapshot.points.get(ix.0 as usize).filter(|_| topology.point(ix).kind.is_metered());
+    let state = metered.ok_or(Error::UnknownMeter { id })?;
     Ok(Json(meter(&topology, &snapshot, state, clock::now())))
 }
 

@@ -7,7 +7,8 @@ use super::clock;
 use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::params::Params;
-use crate::domain::engine::{IdentityKind, Snapshot};
+use super::sensors;
+use crate::domain::engine::{IdentityKind, PointState, Snapshot};
 use crate::domain::finding::Cause;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Ts;
@@ -60,7 +61,7 @@ pub struct PlaceTile {
     households: Option<u32>,
     residents: Option<u32>,
     state: PlaceState,
-    /// Open incidents that speak of a meter in it.
+    /// Open incidents that speak of a meter or a sensor in it.
     open_incidents: usize,
     /// Sum over the head meters that are heard; null where none is.
     flow_litres_per_hour: Option<Decimal>,
@@ -74,6 +75,9 @@ pub struct PlaceTile {
     /// Metering points in it.
     meters: usize,
     silent_meters: usize,
+    /// Devices in it that measure no water.
+    sensors: usize,
+    silent_sensors: usize,
     /// Keys of the meters whose sum is the place's flow: those that no other in it stands upstream of. Make-up meters are not among them.
     head_meters: Vec<String>,
 }
@@ -82,13 +86,30 @@ pub struct PlaceTile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceState {
+    /// Somebody called for help.
+    Emergency,
     /// A leak incident is open.
     Leak,
-    /// A data incident is open, or a meter is silent.
+    /// Something is open that should be shut.
+    Access,
+    /// A data incident is open, or a meter or a sensor is silent.
     Fault,
-    /// No meter was read yet.
+    /// No meter was read yet; where there is none, no sensor was heard.
     NoData,
     Ok,
+}
+
+impl PlaceState {
+    /// Of open incidents the most urgent tells.
+    fn of(open: &[Cause], silent: bool, unheard: bool) -> PlaceState {
+        let by_urgency = [(Cause::Emergency, PlaceState::Emergency), (Cause::Leak, PlaceState::Leak), (Cause::Access, PlaceState::Access)];
+        match by_urgency.into_iter().find(|(cause, _)| open.contains(cause)) {
+            Some((_, state)) => state,
+            None if silent || !open.is_empty() => PlaceState::Fault,
+            None if unheard => PlaceState::NoData,
+            None => PlaceState::Ok,
+        }
+    }
 }
 
 /// Compounds and buildings at a glance
@@ -113,8 +134,8 @@ pub async fn overview(
 
 fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> PlaceTile {
     let p = t.place(tile.place);
-    let states: Vec<_> = tile.points.iter().filter_map(|ix| snapshot.points.get(ix.0 as usize)).collect();
-    let metered = || states.iter().filter(|s| t.point(s.point).kind.is_metered());
+    let states = tile.points.iter().filter_map(|ix| snapshot.points.get(ix.0 as usize));
+    let (meters, sensors): (Vec<_>, Vec<_>) = states.partition(|s| t.point(s.point).kind.is_metered());
     let heads: Vec<_> = tile.heads.iter().filter_map(|ix| snapshot.points.get(ix.0 as usize)).collect();
     let keys: HashSet<&str> = tile.points.iter().map(|ix| t.point(*ix).key.as_str()).collect();
     let open: Vec<Cause> = snapshot
@@ -123,7 +144,12 @@ fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> Pla
         .filter(|i| i.state != IncidentState::Closed && i.points.iter().any(|k| keys.contains(k.as_str())))
         .map(|i| i.cause)
         .collect();
-    let silent = states.iter().filter(|s| s.silent).count();
+    let silent = |points: &[&PointState]| points.iter().filter(|s| s.silent).count();
+    let (silent_meters, silent_sensors) = (silent(&meters), silent(&sensors));
+    let unheard = match meters[..] {
+        [] => sensors.iter().all(|p| sensors::source(snapshot, p).is_none_or(|s| s.last.is_none())),
+        _ => meters.iter().all(|s| s.last.is_none()),
+    };
     let flows = || heads.iter().filter(|s| !s.silent).filter_map(|s| s.flow);
     let water: Vec<&Water> = tile.heads.iter().filter_map(|ix| folded.water.get(ix)).collect();
     let usual = usual(&water);
@@ -136,15 +162,7 @@ fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> Pla
         community: t.path(tile.place).map(|ix| t.place(ix)).find(|p| p.kind == PlaceKind::Community).map(|p| p.name.clone()),
         households: p.households,
         residents: p.residents,
-        state: if open.contains(&Cause::Leak) {
-            PlaceState::Leak
-        } else if !open.is_empty() || silent > 0 {
-            PlaceState::Fault
-        } else if metered().all(|s| s.last.is_none()) {
-            PlaceState::NoData
-        } else {
-            PlaceState::Ok
-        },
+        state: PlaceState::of(&open, silent_meters + silent_sensors > 0, unheard),
         open_incidents: open.len(),
         flow_litres_per_hour: flows()
             .next()
@@ -152,9 +170,11 @@ fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> Pla
         today_tonnes: sum(water.iter().map(|w| w.today)).map(Decimal::tonnes),
         usual_tonnes: mean(&usual).map(Decimal::tonnes),
         usual_days: usual.len(),
-        newest_reading_at: Stamp::maybe(states.iter().filter_map(|s| s.last).map(|m| m.ts).max(), &t.tz),
-        meters: states.len(),
-        silent_meters: silent,
+        newest_reading_at: Stamp::maybe(meters.iter().filter_map(|s| s.last).map(|m| m.ts).max(), &t.tz),
+        meters: meters.len(),
+        silent_meters,
+        sensors: sensors.len(),
+        silent_sensors,
         head_meters: tile.heads.iter().map(|ix| t.point(*ix).key.clone()).collect(),
     }
 }

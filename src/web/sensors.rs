@@ -6,11 +6,11 @@ use super::error::{Error, Problem};
 use super::handles::Snapshots;
 use super::params::Params;
 use super::sources::PresenceReport;
-use crate::domain::engine::{PointState, Snapshot};
+use crate::domain::engine::{PointState, Snapshot, SourceState};
 use crate::domain::flag::{Flag, FlagSet};
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Ts;
-use crate::domain::topology::{PointIx, Topology};
+use crate::domain::topology::Topology;
 use crate::domain::units::Quantity;
 use crate::texts::{Decimal, Stamp};
 use axum::Json;
@@ -82,15 +82,21 @@ pub async fn sensors(
     let snapshot = snapshots.borrow().clone();
     let now = clock::now();
     let all = || snapshot.points.iter().filter(|p| !topology.point(p.point).kind.is_metered());
-    let sensors: Vec<SensorReport> = all().skip(after).take(limit).map(|p| sensor(&topology, &snapshot, p, now)).collect();
+    let sensors: Vec<SensorReport> = all().skip(after).take(limit).map(|p| report(&topology, &snapshot, p, now)).collect();
     let seen = after.saturating_add(sensors.len());
     let next = (seen < all().count()).then(|| format!("/api/v1/sensors?after={seen}&limit={limit}"));
     Ok(Json(Sensors { at: Stamp::new(snapshot.at, &topology.tz), sensors, next }))
 }
 
-fn sensor(t: &Topology, snapshot: &Snapshot, p: &PointState, now: Ts) -> SensorReport {
-    let (ix, point): (PointIx, _) = (p.point, t.point(p.point));
-    let source = snapshot.sources.iter().find(|s| s.points.contains(&ix));
+/// Where a sensor's messages come from; None until the first.
+pub fn source<'s>(snapshot: &'s Snapshot, p: &PointState) -> Option<&'s SourceState> {
+    snapshot.sources.iter().find(|s| s.points.contains(&p.point))
+}
+
+/// How a sensor is.
+pub fn report(t: &Topology, snapshot: &Snapshot, p: &PointState, now: Ts) -> SensorReport {
+    let point = t.point(p.point);
+    let source = source(snapshot, p);
     let last = source.and_then(|s| s.last);
     let columns = source.map_or(&[][..], |s| &s.columns);
     let values = last.iter().flat_map(|(_, values)| values.iter());

@@ -184,6 +184,38 @@ impl Browser {
         self.wait(typing, id);
     }
 
+    /// Presses a key where the focus is: `Tab`, `Enter`.
+    pub fn press(&self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            other => panic!("no key {other}"),
+        };
+        for what in ["keyDown", "keyUp"] {
+            let text = if what == "keyDown" { text } else { "" };
+            let event = json!({"type": what, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+            self.devtools("Input.dispatchKeyEvent", &event);
+        }
+    }
+
+    /// Presses Tab until the element with this `data-testid` has the focus.
+    #[track_caller]
+    pub fn tab_to(&self, id: &str) {
+        self.shown(id);
+        for _ in 0..60 {
+            if self.js("document.activeElement?.dataset.testid ?? null") == json!(id) {
+                return;
+            }
+            self.press("Tab");
+        }
+        panic!("Tab never comes to {id}");
+    }
+
+    /// Writes where the focus is.
+    pub fn write(&self, text: &str) {
+        self.devtools("Input.insertText", &json!({"text": text}));
+    }
+
     /// All that can be read.
     pub fn page_text(&self) -> String {
         self.js("document.body.innerText").as_str().unwrap_or_default().to_owned()

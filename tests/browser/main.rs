@@ -1,4 +1,4 @@
-//! The office pages in a real browser, against the real binary, a real broker and a community that lives.
+//! The office pages in a real browser, against the real binary, a real broker and a community that lives, or a few devices.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod driver;
@@ -8,3 +8,4 @@ mod harness;
 mod living;
 mod office;
 mod outage;
+mod sensors;

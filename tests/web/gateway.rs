@@ -4,6 +4,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use heyun::domain::engine::{Effect, Effects, Engine, Input};
+use heyun::domain::flag::{Flag, FlagSet};
 use heyun::domain::reading::{Reading, Refused, Reject, Values};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{
@@ -68,6 +69,9 @@ fn topology() -> Topology {
     flat.limits.silent_after = Some(Ms::hours(6));
     let mut loop_ = point("loop", "补水表", PointKind::MakeUp, 1, "heat/loop", 2);
     loop_.meter.mean_flow_over = Some(Ms::minutes(15));
+    let mut rope = point("rope", "101户厨房水浸", PointKind::Sensor, 3, "sensor/101", 3);
+    rope.source = Some(Binding { topic: "sensor/101".into(), feed: FeedIx(3), column: None });
+    rope.limits.silent_after = Some(Ms::hours(24));
     let column = |name: &str, quantity| Column { name: name.into(), quantity };
     Topology {
         gateway: "g1".into(),
@@ -79,7 +83,7 @@ fn topology() -> Topology {
             place("b15", PlaceKind::Building, "15号楼", Some(1)),
             place("15-101", PlaceKind::Household, "101", Some(2)),
         ],
-        points: vec![bulk, flat, loop_],
+        points: vec![bulk, flat, loop_, rope],
         feeds: vec![
             Feed { name: "bulk".into(), columns: vec![column("register", Quantity::Volume)], wakes: None },
             Feed {
@@ -88,6 +92,11 @@ fn topology() -> Topology {
                 wakes: None,
             },
             Feed { name: "loops".into(), columns: vec![column("flow", Quantity::Flow)], wakes: None },
+            Feed {
+                name: "sensors".into(),
+                columns: vec![column("room", Quantity::Temperature), column("flags", Quantity::Flags)],
+                wakes: None,
+            },
         ],
     }
 }
@@ -120,6 +129,13 @@ impl Core {
         for (minute, litres) in pairs {
             self.hear("water/b15", 0, ts(DAY) + Ms::minutes(*minute), &[litres * 1_000]);
         }
+        self.commit();
+    }
+
+    /// A message of the rope: the room's thousandths of a degree, and what it says of itself.
+    pub fn rope(&mut self, at: Ts, room: i64, flags: &[Flag]) {
+        let flags: FlagSet = flags.iter().copied().collect();
+        self.hear("sensor/101", 3, at, &[room, flags.column()]);
         self.commit();
     }
 

@@ -1,6 +1,7 @@
 use crate::gateway::{DAY, Gateway, ts};
 use axum::body::{Body, BodyDataStream};
 use axum::http::Request;
+use heyun::domain::flag::Flag;
 use heyun::domain::time::Ms;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -69,6 +70,7 @@ async fn a_stream_greets_tells_all_meters_and_then_what_changes() {
     assert_eq!((hello.data["gateway"].clone(), hello.data["after"].clone(), hello.id.as_deref()), (json!("g1"), json!(0), Some("0")));
     assert!(hello.data["time"].as_str().unwrap().ends_with("+08:00"));
     assert_eq!(c.expect("meters").await.data["meters"].as_array().unwrap().len(), 3);
+    assert_eq!(c.expect("sensors").await.data["sensors"].as_array().unwrap().len(), 1);
     leak(&g);
     let opened = c.expect("incident").await;
     assert_eq!((opened.id.as_deref(), opened.data["code"].clone()), (Some("1"), json!("opened")));
@@ -81,6 +83,28 @@ async fn a_stream_greets_tells_all_meters_and_then_what_changes() {
     assert_eq!(changed.data["meters"].as_array().unwrap().len(), 1, "only the one that changed");
     assert_eq!(changed.data["meters"][0]["key"], "b15");
     assert_eq!(changed.data["meters"][0]["incidents"][0], found.data["incident"]);
+}
+
+#[tokio::test]
+async fn a_sensor_is_told_when_it_says_something_else() {
+    let g = Gateway::new();
+    let mut c = Client::connect(&g, "/api/v1/live", None).await;
+    c.expect("hello").await;
+    c.expect("meters").await;
+    let silent = c.expect("sensors").await.data;
+    assert_eq!((&silent["sensors"][0]["key"], &silent["sensors"][0]["last_reading_at"]), (&json!("rope"), &Value::Null));
+    g.core().rope(ts(DAY), 19_500, &[]);
+    let dry = c.expect("sensors").await.data;
+    assert_eq!(dry["sensors"][0]["values"], json!([{ "name": "room", "value": 19.5, "unit": "°C" }]));
+    assert_eq!(dry["sensors"][0]["flags"], json!([]));
+    g.core().rope(ts(DAY) + Ms::minutes(5), 19_500, &[Flag::Wet]);
+    let found = [c.expect("incident").await, c.expect("incident").await].map(|m| m.data);
+    assert_eq!((&found[0]["code"], &found[1]["finding"]["code"]), (&json!("opened"), &json!("leak_wet")));
+    let wet = c.expect("sensors").await.data;
+    assert_eq!((&wet["sensors"][0]["flags"], &wet["sensors"][0]["incidents"][0]), (&json!(["wet"]), &found[0]["incident"]));
+    // Nothing of it has changed: the next that is told is the meter.
+    leak(&g);
+    while c.next().await.unwrap().event != "meters" {}
 }
 
 #[tokio::test]

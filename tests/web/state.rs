@@ -1,4 +1,5 @@
 use crate::gateway::{DAY, Gateway, ts};
+use heyun::domain::flag::Flag;
 use heyun::domain::reading::Reject;
 use heyun::domain::time::Ms;
 use serde_json::{Value, json};
@@ -150,7 +151,8 @@ async fn the_overview_tells_of_each_compound_and_building() {
         }
     }
 
-    // Right now 100 litres a quarter, which is under the limit of 500 an hour; the flat has said nothing for longer than its 6 hours.
+    // Right now 100 litres a quarter, which is under the limit of 500 an hour; the flat has said nothing for longer than its 6 hours, and
+    // its rope for longer than a day.
     let now = heyun::domain::time::Ts(jiff::Timestamp::now().as_millisecond());
     {
         let mut core = g.core();
@@ -164,7 +166,8 @@ async fn the_overview_tells_of_each_compound_and_building() {
     let o = g.get("/api/v1/overview").await.ok();
     let building = &tiles(&o)[1];
     assert_eq!((building["state"].clone(), building["silent_meters"].clone()), (json!("fault"), json!(1)), "{o}");
-    assert_eq!((building["flow_litres_per_hour"].clone(), building["open_incidents"].clone()), (json!(400), json!(1)));
+    assert_eq!((building["flow_litres_per_hour"].clone(), building["open_incidents"].clone()), (json!(400), json!(2)));
+    assert_eq!(building["silent_sensors"], json!(1));
     // All of it, unless midnight has been in between.
     let today = building["today_tonnes"].as_f64().unwrap();
     assert!((0.0..=0.3).contains(&today), "{today}");
@@ -184,4 +187,56 @@ async fn a_leak_is_what_a_place_shows_first() {
     let id = g.get("/api/v1/incidents?state=open&cause=leak").await.ok()["incidents"][0]["id"].as_str().unwrap().to_owned();
     g.post(&format!("/api/v1/incidents/{id}/close"), r#"{"by":"王","reason":"修好"}"#).await.ok();
     assert_eq!(g.get("/api/v1/overview").await.ok()["places"][0]["state"], "fault");
+}
+
+#[tokio::test]
+async fn a_sensor_tells_how_it_is_and_is_no_meter() {
+    let g = Gateway::new();
+    let tile = |o: &Value| o["places"][1].clone();
+    assert_eq!(tile(&g.get("/api/v1/overview").await.ok())["sensors"], json!(1));
+    g.core().rope(ts(DAY), 18_250, &[Flag::Wet, Flag::BatteryLow]);
+    let s = g.get("/api/v1/sensors").await.ok();
+    let rope = &s["sensors"][0];
+    assert_eq!((&rope["key"], &rope["place"]), (&json!("rope"), &json!(["官坊街社区", "和韵小区", "15号楼", "101"])));
+    assert_eq!((&rope["flags"], &rope["last_reading_at"]), (&json!(["wet", "battery_low"]), &json!("2026-11-10T00:00:00+08:00")));
+    assert_eq!(rope["values"], json!([{ "name": "room", "value": 18.25, "unit": "°C" }]));
+    assert_eq!((&rope["silent"], rope["incidents"].as_array().unwrap().len()), (&json!(false), 2));
+    assert_eq!(g.get("/api/v1/meters/rope").await.problem(404)["code"], "unknown_meter");
+    assert_eq!(g.get("/api/v1/meters").await.ok()["meters"].as_array().unwrap().len(), 3);
+
+    g.core().rope(ts(DAY) + Ms::minutes(1), 18_250, &[]);
+    g.core().pass(Ms::hours(25));
+    let o = tile(&g.get("/api/v1/overview").await.ok());
+    assert_eq!((&o["silent_meters"], &o["silent_sensors"], &o["meters"]), (&json!(1), &json!(1), &json!(2)), "its flat is silent, too");
+    assert_eq!(g.get("/api/v1/sensors").await.ok()["sensors"][0]["silent"], json!(true));
+}
+
+#[tokio::test]
+async fn a_place_shows_what_is_most_urgent_in_it() {
+    let g = Gateway::new();
+    let mut at = ts(DAY);
+    for (flags, state) in [
+        (&[][..], "no_data"),
+        (&[Flag::BatteryLow][..], "fault"),
+        (&[Flag::BatteryLow, Flag::Open], "access"),
+        (&[Flag::Open, Flag::Wet], "leak"),
+        (&[Flag::Emergency, Flag::Wet], "emergency"),
+        // Nobody has looked yet.
+        (&[], "emergency"),
+    ] {
+        g.core().rope(at, 19_000, flags);
+        at = at + Ms::minutes(1);
+        assert_eq!(g.get("/api/v1/overview").await.ok()["places"][1]["state"], state, "{flags:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_leak_that_a_rope_felt_first_has_the_water_of_its_meter() {
+    let g = Gateway::new();
+    g.core().rope(ts(DAY) + Ms::minutes(30), 19_000, &[Flag::Wet]);
+    g.core().bulk(&[(0, 1_000), (30, 1_695), (60, 2_390)]);
+    let open = g.get("/api/v1/incidents?state=open&cause=leak").await.ok();
+    assert_eq!(open["incidents"][0]["points"], json!(["rope", "b15"]), "{open}");
+    let file = g.get(&format!("/api/v1/incidents/{}", open["incidents"][0]["id"].as_str().unwrap())).await.ok();
+    assert!(file["water"]["tonnes"].is_number(), "{file}");
 }

@@ -10,7 +10,7 @@ export interface Start {
   earliest: Stamp;
   latest: Stamp;
 }
-export type PlaceState = 'leak' | 'fault' | 'no_data' | 'ok';
+export type PlaceState = 'emergency' | 'leak' | 'access' | 'fault' | 'no_data' | 'ok';
 
 export interface PlaceNow {
   key: string;
@@ -29,6 +29,8 @@ export interface PlaceNow {
   newest_reading_at: Stamp | null;
   meters: number;
   silent_meters: number;
+  sensors: number;
+  silent_sensors: number;
   head_meters: string[];
 }
 export interface Overview {
@@ -50,9 +52,9 @@ export interface Valve {
   shuts_off: string | null;
   may_close: string | null;
 }
-export type PointKind = 'bulk' | 'sub' | 'make_up';
+export type PointKind = 'bulk' | 'sub' | 'make_up' | 'sensor';
 export type Responsible = 'water_company' | 'owners' | 'household';
-/** A metering point, as configured. */
+/** A metering point or a sensor, as configured. */
 export interface Point {
   key: string;
   name: string;
@@ -66,9 +68,9 @@ export interface Point {
     pulse_weight_litres: number;
     max_litres_per_hour: number;
     mean_flow_over_seconds: number | null;
-  };
+  } | null;
   limits: { litres_per_hour: number | null; tonnes_per_month: number | null; silent_after_seconds: number | null };
-  source: { topic: string; feed: string; column: string } | null;
+  source: { topic: string; feed: string; column: string | null } | null;
   valve: Valve | null;
   yuan_per_tonne: number | null;
 }
@@ -91,6 +93,26 @@ export interface MeterState {
 export interface ChangedMeters {
   at: Stamp;
   meters: MeterState[];
+}
+/** Whether a device is there, by its own word or its broker's. */
+export interface Presence {
+  online: boolean;
+  since: Stamp;
+}
+/** What a sensor said last. */
+export interface SensorNow {
+  key: string;
+  place: string[];
+  last_reading_at: Stamp | null;
+  values: { name: string; value: number; unit: string }[];
+  flags: string[];
+  silent: boolean;
+  presence: Presence | null;
+  incidents: string[];
+}
+export interface ChangedSensors {
+  at: Stamp;
+  sensors: SensorNow[];
 }
 export interface Hello {
   time: Stamp;
@@ -232,6 +254,7 @@ export interface Source {
   feed: string | null;
   points: string[];
   last_reading_at: Stamp | null;
+  presence: Presence | null;
   counts: Counts;
   last_bad: { received_at: Stamp; code: string; text: Text; excerpt: string } | null;
 }
@@ -298,6 +321,7 @@ export const api = {
   overview: () => ask<Overview>('/api/v1/overview'),
   topology: () => ask<Topology>('/api/v1/topology'),
   meters: () => all<ChangedMeters & { next: string | null }>('/api/v1/meters', (to, page) => to.meters.push(...page.meters)),
+  sensors: () => all<ChangedSensors & { next: string | null }>('/api/v1/sensors', (to, page) => to.sensors.push(...page.sensors)),
   incidents: (state: 'open' | 'closed', limit = 500) => ask<Incidents>(`/api/v1/incidents?state=${state}&limit=${limit}`),
   incident: (id: string) => ask<IncidentFile>(`/api/v1/incidents/${enc(id)}`),
   accept: (id: string, by: string, note: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/accept`, note ? { by, note } : { by }),

@@ -1,8 +1,8 @@
 // The state of everything, and its one owner: what the gateway last said, how old that is, and whether it can be believed.
 
 import {
-  api, type ChangedMeters, type Health, type Hello, type Incident, type IncidentEvent, type MeterState, type Overview, type Point, type Stamp,
-  type Topology,
+  api, type ChangedMeters, type ChangedSensors, type Health, type Hello, type Incident, type IncidentEvent, type MeterState, type Overview, type Point,
+  type SensorNow, type Stamp, type Topology,
 } from './api';
 import { ms, offsetMinutes, wallClock } from './format';
 import { after, backOff, type Link, type LinkEvent, type LinkState, START, state } from './link';
@@ -23,6 +23,8 @@ class Live {
   open = $state.raw<Incident[] | null>(null);
   /** Every meter's state, by key. Replaced whole, so that one comparison shows a change. */
   meters = $state.raw<Record<string, MeterState>>({});
+  /** Every sensor's, likewise. */
+  sensors = $state.raw<Record<string, SensorNow>>({});
   /** Stamp of the newest thing that was told. */
   at = $state<Stamp | null>(null);
   /** The gateway's clock, as far as it was told, going on by this machine's. Ages are against it: a PC's clock may be wrong. */
@@ -72,14 +74,15 @@ class Live {
     if (this.#loading) return;
     this.#loading = true;
     try {
-      const [topology, overview, meters, open, health] = await Promise.all([
-        api.topology(), api.overview(), api.meters(), api.incidents('open'), api.health(),
+      const [topology, overview, meters, sensors, open, health] = await Promise.all([
+        api.topology(), api.overview(), api.meters(), api.sensors(), api.incidents('open'), api.health(),
       ]);
       this.topology = topology;
       this.overview = overview;
       this.health = health;
       this.open = open.incidents;
       this.#take(meters);
+      this.#takeSensors(sensors);
       // What came between those answers is told again by the stream.
       this.#lastEvent = Math.min(overview.last_event, open.last_event);
       this.#overviewAt = performance.now();
@@ -115,6 +118,11 @@ class Live {
     this.#heard(at);
   }
 
+  #takeSensors({ at, sensors }: ChangedSensors): void {
+    this.sensors = { ...this.sensors, ...Object.fromEntries(sensors.map((s) => [s.key, s])) };
+    this.#heard(at);
+  }
+
   #heard(at: Stamp): void {
     if (this.at === null || ms(at) > ms(this.at)) this.at = at;
     this.#ahead = ms(at) - Date.now();
@@ -139,6 +147,10 @@ class Live {
     });
     stream.addEventListener('meters', (e) => {
       this.#take(JSON.parse((e as MessageEvent<string>).data) as ChangedMeters);
+      this.#overviewDue = true;
+    });
+    stream.addEventListener('sensors', (e) => {
+      this.#takeSensors(JSON.parse((e as MessageEvent<string>).data) as ChangedSensors);
       this.#overviewDue = true;
     });
     stream.addEventListener('incident', (e) => {
@@ -195,6 +207,7 @@ class Live {
       this.#heard(this.overview.at);
       if (!this.#link.open) {
         this.#take(await api.meters());
+        this.#takeSensors(await api.sensors());
         await this.refreshIncidents();
       }
     } catch {

@@ -1,28 +1,32 @@
 // What is said of an incident to the people who must act: on the page, and as the text to pass on.
 
-import type { IncidentFile, Point } from './api';
+import type { IncidentFile } from './api';
 import { figures, num, when } from './format';
 import { type Key, said, t } from './i18n.svelte';
+import type { Scene } from './sensor';
+
+const KNOWN = ['meter_silent', 'meter_reset', 'meter_jump', 'meter_battery', 'emergency_call', 'access_open'];
 
 /** What to do first, in order: by the newest finding's code. */
-export function firstSteps(file: IncidentFile, point: Point | undefined): string[] {
-  const valve = point?.valve ?? null;
+export function firstSteps(file: IncidentFile, { point, valve, home }: Scene): string[] {
   const code = file.findings[file.findings.length - 1]?.code ?? '';
+  const sensor = point?.kind === 'sensor';
+  const shut = (): string[] => (valve === null ? [] : [
+    valve.key_holder === null ? t('ui.steps.leak.valve', { place: valve.place }) : t('ui.steps.leak.valve.key', { place: valve.place, key: valve.key_holder }),
+    valve.may_close === null ? t('ui.steps.leak.close') : t('ui.steps.leak.close.who', { who: valve.may_close }),
+  ]);
+  if (file.cause === 'leak' && sensor) {
+    const steps = [t('ui.steps.leak_wet.go'), ...(valve === null ? [t('ui.steps.leak_wet.novalve')] : shut())];
+    if (home !== null) steps.push(t('ui.steps.leak_wet.call', { place: home }));
+    return [...steps, t('ui.steps.leak_wet.dry')];
+  }
   if (file.cause === 'leak') {
     const look = point?.kind === 'sub' ? 'ui.steps.leak.household' : point?.kind === 'make_up' ? 'ui.steps.leak.makeup' : 'ui.steps.leak.bulk';
-    const steps = [t(look)];
-    if (valve) {
-      steps.push(
-        valve.key_holder === null ? t('ui.steps.leak.valve', { place: valve.place }) : t('ui.steps.leak.valve.key', { place: valve.place, key: valve.key_holder }),
-        valve.may_close === null ? t('ui.steps.leak.close') : t('ui.steps.leak.close.who', { who: valve.may_close }),
-      );
-    } else {
-      steps.push(t('ui.steps.leak.novalve'));
-    }
+    const steps = [t(look), ...(valve === null ? [t('ui.steps.leak.novalve')] : shut())];
     steps.push(t('ui.steps.leak.repair', { who: t(`ui.responsible.${point?.responsible ?? 'owners'}`) }));
     return steps;
   }
-  const known = ['meter_silent', 'meter_reset', 'meter_jump'].includes(code) ? code : 'other';
+  const known = sensor && code === 'meter_silent' ? 'sensor_silent' : KNOWN.includes(code) ? code : sensor ? 'sensor_other' : 'other';
   return ([1, 2] as const).map((n) => t(`ui.steps.${known}.${n}` as Key));
 }
 
@@ -34,14 +38,14 @@ export function startWords(file: IncidentFile, now: string): string[] {
 }
 
 /** The text to pass on: place, flow, since when, tonnes so far, what to do first. Suffices without a tap. */
-export function noticeText(file: IncidentFile, point: Point | undefined, now: string): string {
+export function noticeText(file: IncidentFile, scene: Scene, now: string): string {
   const lines = [t(`ui.notice.${file.cause}`, { place: file.place.join(' ') || file.points.join(', ') })];
   if (file.headline) lines.push(said(file.headline));
   const w = file.water;
   if (w && w.litres_per_minute !== null) lines.push(t('ui.notice.flow', { n: figures(w.litres_per_minute, 1) }));
   lines.push(t('ui.notice.since', { start: startWords(file, now).join(t('ui.start.and')) }));
   if (w && w.tonnes !== null) lines.push(t('ui.notice.tonnes', { n: figures(w.tonnes) }) + (w.yuan === null ? '' : t('ui.leak.yuan', { n: num(w.yuan) })));
-  lines.push(t('ui.notice.steps'), ...firstSteps(file, point).map((s, i) => `${i + 1}. ${s}`));
+  lines.push(t('ui.notice.steps'), ...firstSteps(file, scene).map((s, i) => `${i + 1}. ${s}`));
   if (file.accepted) lines.push(t('ui.leak.accepted', { by: file.accepted.by }));
   lines.push(t('ui.notice.at', { time: when(now, '0000'), id: file.id }));
   return lines.join('\n');

@@ -1,14 +1,16 @@
 // Where one is, by the address behind the #: a server of plain files suffices.
 
+import type { Point } from './api';
+
 export type Route =
-  | { view: 'overview' | 'incidents' | 'health' | 'unknown' }
-  | { view: 'place' | 'meter' | 'incident'; id: string };
+  | { view: 'overview' | 'incidents' | 'sensors' | 'health' | 'unknown' }
+  | { view: 'place' | 'meter' | 'sensor' | 'incident'; id: string };
 
 export function parse(hash: string): Route {
   const [view = '', id] = hash.replace(/^#?\/?/, '').split('/');
   if (view === '') return { view: 'overview' };
-  if (view === 'incidents' || view === 'health') return { view };
-  if ((view === 'place' || view === 'meter' || view === 'incident') && id) {
+  if (view === 'incidents' || view === 'sensors' || view === 'health') return { view };
+  if ((view === 'place' || view === 'meter' || view === 'sensor' || view === 'incident') && id) {
     try {
       return { view, id: decodeURIComponent(id) };
     } catch {
@@ -21,6 +23,9 @@ export function parse(hash: string): Route {
 export const link = {
   place: (key: string) => `#/place/${encodeURIComponent(key)}`,
   meter: (key: string) => `#/meter/${encodeURIComponent(key)}`,
+  sensor: (key: string) => `#/sensor/${encodeURIComponent(key)}`,
+  /** To the page of a point, whatever it is. */
+  point: (key: string, point: Point | undefined) => (point?.kind === 'sensor' ? link.sensor(key) : link.meter(key)),
   incident: (id: string) => `#/incident/${encodeURIComponent(id)}`,
 };
 
