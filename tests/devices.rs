@@ -58,6 +58,20 @@ fn the_guide_names_every_key_and_every_flag() {
     }
 }
 
+/// What the guide shows works as it says.
+#[test]
+fn the_profiles_of_the_guide_prove_themselves() {
+    let guide = fs::read_to_string("docs/guide/devices.md").unwrap();
+    let blocks = guide.split("```toml\n").skip(1).filter_map(|b| b.split_once("\n```")).map(|(b, _)| b);
+    let profiles: Vec<&str> = blocks.filter(|b| b.contains("[[example]]")).collect();
+    assert_eq!(profiles.len(), 2);
+    for text in profiles {
+        let text = if text.contains("title =") { text.to_owned() } else { format!("title = \"x\"\n{text}") };
+        let profile = config::parse_device("guide", &text).unwrap_or_else(|p| panic!("{}", config::render(Path::new("guide"), &p)));
+        assert_eq!(prove(&profile, &shanghai()), []);
+    }
+}
+
 #[test]
 fn every_file_of_the_directory_is_shipped() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices");
@@ -149,7 +163,7 @@ fn a_bad_example_names_file_example_expected_and_got() {
     let want = "devices/own.toml:7: example[0]: the example gives something else than it expects
     expected: device \"b15\", keyed by arrival, total = 12.5 L
     got:      device \"b15\", keyed by arrival, total = 12500 L
-    right: a profile whose examples give what they expect: mend the messages or the example
+    right: if what it got is right, expect that; if not, mend the message that reads it
 
 1 problem in devices/own.toml
 ";

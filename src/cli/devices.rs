@@ -28,7 +28,7 @@ fn problem(f: &Failure) -> Problem {
         column: 1,
         key: format!("example[{}]", f.example),
         what: format!("the example{says} gives something else than it expects\n    expected: {}\n    got:      {}", f.expected, f.got),
-        right: "a profile whose examples give what they expect: mend the messages or the example".to_owned(),
+        right: "if what it got is right, expect that; if not, mend the message that reads it".to_owned(),
         quote: String::new(),
     }
 }
@@ -103,7 +103,7 @@ fn flags(p: &Profile) -> Vec<&'static str> {
     let mut out: Vec<&'static str> = vec![];
     for m in &p.messages {
         let Says::Values { flags, .. } = &m.says else { continue };
-        for (_, flag) in flags.iter().flat_map(|f| &f.raise) {
+        for flag in flags.iter().flat_map(|f| &f.raise).flat_map(|(_, set)| set.iter()) {
             if !out.contains(&flag.code()) {
                 out.push(flag.code());
             }

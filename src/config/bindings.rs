@@ -149,7 +149,7 @@ fn topic<'f, 'd>(m: &Table<'_>, feeds: &'f [Draft<'d>]) -> Option<(&'f Draft<'d>
                 Some((_, None)) => None,
                 Some((feed, Some(filter))) if !filter.has_device() => Some((feed, filter.as_str().to_owned())),
                 _ => {
-                    let right = "device = \"…\" (what stands for the + of the topic), or topic = \"…\", or device = false for a meter that is read by hand";
+                    let right = "device = \"…\" (what stands for the + of the topic), or topic = \"…\", or device = false for a meter that is read by hand; where there are several subscriptions, subscription = \"…\" as well";
                     m.absent("device", "nothing says where the readings come from", right);
                     None
                 }

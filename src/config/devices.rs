@@ -172,7 +172,8 @@ fn profile(root: &Table<'_>, name: &str) -> Option<Profile> {
     if examples.is_empty() {
         root.absent("example", "nothing proves that it is right", "at least one [[example]] with topic, payload and expect");
     }
-    let examples: Vec<Option<Example>> = examples.iter().map(|t| example(t, &columns)).collect();
+    let identified = messages.as_ref().is_some_and(|m| m.iter().any(|m| m.identity.is_some()));
+    let examples: Vec<Option<Example>> = examples.iter().map(|t| example(t, &columns, identified)).collect();
     Some(Profile {
         name: name.to_owned(),
         title: title?.to_owned(),
@@ -216,6 +217,13 @@ fn message(t: &Table<'_>, columns: &mut Vec<Column>) -> Option<MessageForm> {
         Some(p) => presence(t, &p, format),
         None => values(t, format, columns),
     };
+    if each.as_ref().is_some_and(Option::is_some) && t.get("identity").is_none() && topic.as_ref().is_some_and(|t| !t.has_device()) {
+        t.absent(
+            "identity",
+            "several readings in one message, and nothing says whose they are",
+            "{device} in the topic, or identity = \"…\"",
+        );
+    }
     let m = MessageForm { topic: topic?, format, each: each?, when: when?, identity: identity?, says: says? };
     if count_places(&m) > MAX_PLACES {
         t.absent(
@@ -340,10 +348,13 @@ fn words(t: &Table<'_>, unit: Option<Unit>) -> Option<Vec<(String, i64)>> {
 
 fn flag(t: &Table<'_>, format: Format) -> Option<FlagRule> {
     let at = at(t, format);
-    let right = "{ DRY = \"dry\", true = \"leak\" }: the flag that a word raises";
+    let right = "{ DRY = \"dry\", 3 = [\"tamper\", \"battery_low\"] }: the flag that a word raises, or several";
     let entries = t.get("raise").map_or(Some(vec![]), |f| f.entries(right));
-    let entry = |(word, f): (&str, Field<'_>)| Some((word.to_owned(), f.parsed(flag_code)?));
-    let raise: Vec<Option<(String, Flag)>> = entries?.into_iter().map(entry).collect();
+    let entry = |(word, f): (&str, Field<'_>)| {
+        let flags: Vec<Option<Flag>> = f.one_or_many().iter().map(|f| f.parsed(flag_code)).collect();
+        Some((word.to_owned(), flags.into_iter().collect::<Option<FlagSet>>()?))
+    };
+    let raise: Vec<Option<(String, FlagSet)>> = entries?.into_iter().map(entry).collect();
     let raise = raise.into_iter().collect::<Option<Vec<_>>>();
     let quiet = t.get("quiet").map_or(Some(vec![]), |f| f.texts(|s| Ok(s.to_owned())));
     let otherwise = t.get("otherwise").map_or(Some(Flag::UnknownStatus), |f| f.parsed(flag_code));
@@ -392,7 +403,8 @@ pub(super) fn pointer(s: &str) -> Parsed<Pointer> {
     Pointer::parse(s).map_err(|e| Wrong::new(format!("{s:?}: {e}"), right))
 }
 
-fn example(t: &Table<'_>, columns: &[Column]) -> Option<Example> {
+/// `identified`: the messages name their device, so an example must say whose they are.
+fn example(t: &Table<'_>, columns: &[Column], identified: bool) -> Option<Example> {
     let says = t.get("says").map_or(Some(None), |f| f.text().map(|s| Some(s.to_owned())));
     let topic = t.need("topic", "topic = \"meters/b15/state\"").and_then(|f| f.text());
     let payload = match (t.get("payload"), t.get("payload_hex")) {
@@ -405,7 +417,16 @@ fn example(t: &Table<'_>, columns: &[Column]) -> Option<Example> {
         }
     };
     let retained = t.get("retained").map_or(Some(false), |f| f.boolean());
-    let expect = t.need("expect", "expect = { total = \"338.304 m3\" }").and_then(|f| expect(&f, columns));
+    let expect_field = t.need("expect", "expect = { total = \"338.304 m3\" }");
+    let expect = expect_field.as_ref().and_then(|f| expect(f, columns));
+    if let (Some(f), Some(Expect::Readings(all)), true) = (&expect_field, &expect, identified)
+        && all.iter().any(|e| e.device.is_none())
+    {
+        f.wrong::<()>(
+            "the messages name their device, and the example does not say which",
+            "device = \"…\" in each reading that is expected",
+        );
+    }
     Some(Example { line: t.line(), says: says?, topic: topic?.to_owned(), payload: payload?, retained: retained?, expect: expect? })
 }
 

@@ -11,7 +11,7 @@ use crate::domain::units::{Millilitres, MillilitresPerHour};
 pub(super) static SENSORS: Shape = Shape {
     path: "sensors[]",
     keys: &["id", "name", "at", "device", "subscription", "topic", "silent_after"],
-    hints: &[("place", "at = \"…\": the id of the place"), ("kind", "nothing: what it says tells what it is")],
+    hints: &[("place", "at = \"…\": the id of the place"), ("kind", "leave the line out: what a sensor is, its messages tell")],
 };
 
 /// All sensors that could be read. `ids`: the meters', and the lines where they stand.

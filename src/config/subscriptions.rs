@@ -168,9 +168,10 @@ fn note_overlap(f: &Field<'_>, draft: &Draft<'_>, earlier: &[Draft<'_>]) {
     let other = pairs.into_iter().find(|(_, h)| draft.heard.iter().any(|own| clash(&own.filter, &h.filter)));
     if let Some((other, heard)) = other {
         let own = draft.heard.iter().find(|own| clash(&own.filter, &heard.filter)).map_or("", |h| h.filter.as_str());
+        let written = |t: &Field<'_>| t.raw() == Some(heard.filter.as_str());
         let there = match &other.topic {
-            Some(t) => format!("the topic in line {}", t.line()),
-            None => format!("{:?} of the subscription {:?}", heard.filter.as_str(), other.name),
+            Some(t) if written(t) => format!("the topic in line {}", t.line()),
+            _ => format!("{:?}, which the subscription {:?} hears as well,", heard.filter.as_str(), other.name),
         };
         f.wrong::<()>(
             format!("{own:?} and {there} match the same messages"),

@@ -138,6 +138,12 @@ impl FlagSet {
     }
 }
 
+impl FlagSet {
+    pub fn extend(&mut self, other: FlagSet) {
+        self.0 |= other.0;
+    }
+}
+
 impl FromIterator<Flag> for FlagSet {
     fn from_iter<I: IntoIterator<Item = Flag>>(flags: I) -> FlagSet {
         FlagSet(flags.into_iter().fold(0, |set, f| set | f.bit()))

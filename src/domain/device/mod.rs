@@ -78,11 +78,12 @@ impl Profile {
 pub struct MessageForm {
     pub topic: Template,
     pub format: Format,
-    /// JSON: an array whose elements are readings of their own.
+    /// JSON: an array whose elements are readings of their own. Places are looked for in the element, then in the whole document; of several
+    /// messages with the same array, each element is read by the first that applies to it.
     pub each: Option<Pointer>,
     /// It applies only where these texts stand.
     pub when: Vec<(Place, String)>,
-    /// Where the device's id stands in it (in the whole document, also with `each`).
+    /// Where the device's id stands in it.
     pub identity: Option<Place>,
     pub says: Says,
 }
@@ -151,7 +152,7 @@ pub struct ValueRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagRule {
     pub at: Vec<Place>,
-    pub raise: Vec<(String, Flag)>,
+    pub raise: Vec<(String, FlagSet)>,
     /// Words that mean nothing bad.
     pub quiet: Vec<String>,
     /// What every other word raises.

@@ -29,8 +29,10 @@ impl Engine {
         let Some(p) = self.sources[at].points.first().copied() else { return };
         let point = self.topology.point(p).key.clone();
         for flag in turned.lowered.iter() {
-            let code = flag.statement(row.ts).code();
-            let events = self.book.cleared(now, &point, code);
+            let kind = flag.statement(row.ts);
+            let events = self.book.cleared(now, &point, kind.code());
+            // Who stands before a dry rope or a shut door looks whether the page knows.
+            out.urgent |= !events.is_empty() && kind.cause().is_urgent();
             self.emit(events, out);
         }
         for flag in turned.raised.iter().chain(turned.still.iter()) {
@@ -68,7 +70,13 @@ impl Engine {
                 s.presence = Some((p.online, p.received));
             }
         };
+        let behind = |topic: &str, of: &str| of.strip_prefix(topic).is_some_and(|rest| rest.starts_with('#'));
         let at = match &p.topic {
+            // A gateway whose messages name their devices: it speaks of them all.
+            Some(topic) if self.sources.iter().any(|s| behind(topic, &s.topic)) => {
+                self.sources.iter_mut().filter(|s| behind(topic, &s.topic)).for_each(said);
+                None
+            }
             Some(topic) => self.source_of(topic),
             None => {
                 self.sources.iter_mut().filter(|s| s.feed == Some(p.feed)).for_each(said);

@@ -2,7 +2,7 @@
 
 use super::scalar::{Raw, Scalar};
 use crate::domain::device::FlagRule;
-use crate::domain::flag::{Flag, FlagSet};
+use crate::domain::flag::FlagSet;
 
 /// The flags that stand at one place: a word, several words, or an array of them. A word that the rule does not know raises what the rule says
 /// for those, for a device that says something new must not look as if all were well.
@@ -19,36 +19,37 @@ pub(super) fn read(rule: &FlagRule, raw: Raw<'_>, into: &mut FlagSet) {
 
 fn words(rule: &FlagRule, text: &str, into: &mut FlagSet) {
     if let Some(meaning) = look_up(rule, text) {
-        meaning.into_iter().for_each(|f| into.insert(f));
+        into.extend(meaning);
         return;
     }
     let joins = |c: char| !(c.is_alphanumeric() || c == '_' || c == '-');
     for word in text.split(joins).map(|w| w.trim_matches('-')).filter(|w| !w.is_empty()) {
         match look_up(rule, word) {
-            Some(meaning) => meaning.into_iter().for_each(|f| into.insert(f)),
+            Some(meaning) => into.extend(meaning),
             None => into.insert(rule.otherwise),
         }
     }
 }
 
-/// None: unknown; Some(None): it means nothing bad.
-fn look_up(rule: &FlagRule, word: &str) -> Option<Option<Flag>> {
-    if let Some((_, flag)) = rule.raise.iter().find(|(w, _)| w.eq_ignore_ascii_case(word)) {
-        return Some(Some(*flag));
+/// None: unknown; the empty set: it means nothing bad.
+fn look_up(rule: &FlagRule, word: &str) -> Option<FlagSet> {
+    if let Some((_, flags)) = rule.raise.iter().find(|(w, _)| w.eq_ignore_ascii_case(word)) {
+        return Some(*flags);
     }
     let quiet = ["", "0", "false"].contains(&word) || rule.quiet.iter().any(|w| w.eq_ignore_ascii_case(word));
-    quiet.then_some(None)
+    quiet.then_some(FlagSet::NONE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::flag::Flag;
 
     fn raised(raw: &str) -> String {
         let raise = [("DRY", Flag::Dry), ("water_leakage", Flag::Leak), ("true", Flag::BatteryLow), ("no answer", Flag::NoAnswer)];
         let rule = FlagRule {
             at: vec![],
-            raise: raise.iter().map(|(w, f)| (w.to_string(), *f)).collect(),
+            raise: raise.iter().map(|(w, f)| (w.to_string(), [*f].into_iter().collect())).collect(),
             quiet: vec!["OK".into(), "normal state".into()],
             otherwise: Flag::UnknownStatus,
         };

@@ -23,7 +23,7 @@ pub(super) struct Form {
     each: Option<Pointer>,
     places: Places,
     when: Vec<(Slot, String)>,
-    identity: Option<Place>,
+    identity: Option<Slot>,
     says: Wanted,
     /// Column of the flags.
     flags: Option<usize>,
@@ -104,7 +104,7 @@ impl Form {
                 Wanted::Presence { at: places.slot(at), online: online.clone(), offline: offline.clone() }
             }
         };
-        let identity = m.identity.clone();
+        let identity = m.identity.as_ref().map(|place| places.slot(place));
         Form { format: m.format, each: m.each.clone(), places, when, identity, says, flags: flags.map(usize::from) }
     }
 
@@ -131,7 +131,7 @@ impl Form {
             Format::Plain => {
                 let mut found = Found([None; MAX_PLACES]);
                 found.0[0] = Some(Raw::Text(text));
-                self.one(&found, None, spec, message, clock, out)
+                self.one(&found, spec, message, clock, out)
             }
             Format::Senml => match senml::read(body, clock.now.0) {
                 Ok(packs) => self.tables(packs.iter().map(|p| entries(p)), spec, message, clock, out),
@@ -153,23 +153,59 @@ impl Form {
         clock: Clock,
         out: &mut Vec<Input>,
     ) -> Result<Verdict, serde_json::Error> {
-        let identity = match &self.identity {
-            Some(Place::Pointer(p)) => Some(p),
-            Some(Place::Name(_)) | None => None,
-        };
-        let Some(each) = &self.each else {
-            let found = json::find(text, self.places.pointers().chain(identity))?;
-            let own = identity.and_then(|_| found.get(self.places.0.len()).copied().flatten());
-            return Ok(self.one(&Found(found.map(|raw| raw.map(Raw::Json))), own.map(Raw::Json), spec, message, clock, out));
-        };
-        let outer = json::find(text, std::iter::once(each).chain(identity))?;
-        let own = identity.and(outer[1]).map(Raw::Json);
-        let Some(array) = outer[0] else { return Ok(Verdict::Passed(None)) };
+        let found = json::find(text, self.places.pointers())?;
+        Ok(self.one(&Found(found.map(|raw| raw.map(Raw::Json))), spec, message, clock, out))
+    }
+
+    /// True if it reads the elements of an array.
+    pub fn is_of_elements(&self) -> bool {
+        self.each.is_some()
+    }
+
+    /// True if the two read the elements of the same array.
+    pub fn shares_array(&self, other: &Form) -> bool {
+        self.each.is_some() && self.each == other.each
+    }
+
+    /// Reads each element of the array by the first of `forms` (of which this is one) that applies to it.
+    pub fn read_each(forms: &[&Form], spec: &Spec, message: &Message<'_>, clock: Clock, out: &mut Vec<Input>) -> Verdict {
+        let Some(each) = forms.first().and_then(|f| f.each.as_ref()) else { return Verdict::Passed(None) };
+        match Form::elements(forms, each, spec, message, clock, out) {
+            Ok(verdict) => verdict,
+            Err(reason) => Verdict::Passed(Some(reason)),
+        }
+    }
+
+    fn elements(
+        forms: &[&Form],
+        each: &Pointer,
+        spec: &Spec,
+        message: &Message<'_>,
+        clock: Clock,
+        out: &mut Vec<Input>,
+    ) -> Result<Verdict, Reject> {
+        let text = std::str::from_utf8(message.payload).map_err(|e| Reject::Utf8 { at: e.valid_up_to() })?;
+        let text = text.trim_start_matches('\u{feff}').trim_end_matches(blank);
+        if text.chars().all(blank) {
+            return Err(Reject::Missing { at: String::new() });
+        }
+        let broken = |e: serde_json::Error| Reject::Json { line: e.line(), column: e.column() };
+        let Some(array) = json::find(text, std::iter::once(each)).map_err(broken)?[0] else { return Ok(Verdict::Passed(None)) };
         let Some(elements) = json::elements(array) else { return Ok(Verdict::Passed(None)) };
+        // What an element does not say, the message may say for all.
+        let around: Vec<_> = forms.iter().map(|f| json::find(text, f.places.pointers())).collect::<Result<_, _>>().map_err(broken)?;
         let mut verdict = Verdict::Passed(None);
         for element in elements {
-            let found = json::find(element, self.places.pointers())?;
-            verdict = verdict.or(self.one(&Found(found.map(|raw| raw.map(Raw::Json))), own, spec, message, clock, out));
+            let mut of_element = Verdict::Passed(None);
+            for (form, around) in forms.iter().zip(&around) {
+                let mut found = json::find(element, form.places.pointers()).map_err(broken)?;
+                found.iter_mut().zip(around).for_each(|(inside, outside)| *inside = inside.or(*outside));
+                of_element = of_element.or(form.one(&Found(found.map(|raw| raw.map(Raw::Json))), spec, message, clock, out));
+                if matches!(of_element, Verdict::Read) {
+                    break;
+                }
+            }
+            verdict = verdict.or(of_element);
         }
         Ok(verdict)
     }
@@ -196,35 +232,25 @@ impl Form {
             for (slot, place) in found.0.iter_mut().zip(&self.places.0) {
                 *slot = entry(place);
             }
-            let own = self.identity.as_ref().and_then(entry);
-            verdict = verdict.or(self.one(&found, own, spec, message, clock, out));
+            verdict = verdict.or(self.one(&found, spec, message, clock, out));
         }
         verdict
     }
 
     /// Reads one reading of the message.
-    fn one(
-        &self,
-        found: &Found<'_>,
-        identity: Option<Raw<'_>>,
-        spec: &Spec,
-        message: &Message<'_>,
-        clock: Clock,
-        out: &mut Vec<Input>,
-    ) -> Verdict {
+    fn one(&self, found: &Found<'_>, spec: &Spec, message: &Message<'_>, clock: Clock, out: &mut Vec<Input>) -> Verdict {
         if self.when.iter().any(|(slot, text)| found.scalar(*slot).word() != Some(text)) {
             return Verdict::Passed(None);
         }
         let source = match &self.identity {
             None => message.source.clone(),
-            Some(place) => match identity.map(Scalar::of).as_ref().and_then(Scalar::word) {
+            Some(slot) => match found.scalar(*slot).word() {
                 Some(id) if id.len() > LONGEST_ID => {
-                    return Verdict::Passed(Some(Reject::Frame {
-                        what: format!("the id at {:?} is longer than {LONGEST_ID} bytes", place.as_str()),
-                    }));
+                    let what = format!("the id at {:?} is longer than {LONGEST_ID} bytes", self.places.text(*slot));
+                    return Verdict::Passed(Some(Reject::Frame { what }));
                 }
                 Some(id) => Some(identified(message.source.as_deref().unwrap_or(""), id)),
-                None => return Verdict::Passed(Some(Reject::Missing { at: place.as_str().to_owned() })),
+                None => return Verdict::Passed(Some(Reject::Missing { at: self.places.text(*slot).to_owned() })),
             },
         };
         match &self.says {
@@ -254,7 +280,9 @@ impl Form {
                         let topic = of_source.source.unwrap_or(of_source.topic);
                         let Message { retained, .. } = *message;
                         let reading = Reading { feed: spec.feed, topic, ts, received: clock.now, values, retained, clock_sure: clock.sure };
-                        out.push(Input::Reading(reading));
+                        if !joined(out, &reading) {
+                            out.push(Input::Reading(reading));
+                        }
                     }
                     Err(reason) => out.push(refused(spec, &of_source, clock, reason)),
                 }
@@ -356,6 +384,22 @@ fn value(scalar: &Scalar<'_>, raw: Option<Raw<'_>>, rule: &ValueRule, at: &str) 
         Scalar::Bool(b) if rule.unit == Unit::One => Ok(Understood::Number(i64::from(*b) * Unit::One.ratio().0)),
         Scalar::Bool(_) | Scalar::Other => Err(Reject::Number { at: at.to_owned(), found: shown(&raw_text(raw)) }),
     }
+}
+
+/// So many of a message's newest readings are looked at for one that another belongs to.
+const NEAR: usize = 16;
+
+/// One element tells the register, the next the valve, of one device at one moment: that is one reading. True if it was put into one.
+fn joined(out: &mut [Input], reading: &Reading) -> bool {
+    let apart = |a: &Values, b: &Values| a.iter().all(|(i, _)| b.get(i).is_none());
+    let of_it = |input: &mut Input| match input {
+        Input::Reading(r) if r.ts.is_some() && r.ts == reading.ts && r.topic == reading.topic && apart(&r.values, &reading.values) => {
+            reading.values.iter().for_each(|(i, v)| r.values.set(i, v));
+            true
+        }
+        _ => false,
+    };
+    out.iter_mut().rev().take(NEAR).any(of_it)
 }
 
 fn raw_text(raw: Option<Raw<'_>>) -> Cow<'_, str> {

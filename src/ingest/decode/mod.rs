@@ -91,8 +91,18 @@ pub fn decode(spec: &Spec, message: &Message<'_>, clock: Clock, out: &mut Vec<In
         Reject::Size { bytes: message.payload.len(), limit: PAYLOAD_LIMIT }
     } else {
         let mut missed = None;
-        for form in &spec.forms {
-            match form.read(spec, message, clock, out) {
+        for (i, form) in spec.forms.iter().enumerate() {
+            let verdict = if form.is_of_elements() {
+                // Those that read the same array share it: each element is read by the first that applies to it.
+                if spec.forms[..i].iter().any(|before| before.shares_array(form)) {
+                    continue;
+                }
+                let sharing: Vec<&Form> = spec.forms[i..].iter().filter(|f| f.shares_array(form)).collect();
+                Form::read_each(&sharing, spec, message, clock, out)
+            } else {
+                form.read(spec, message, clock, out)
+            };
+            match verdict {
                 Verdict::Read => return,
                 Verdict::Passed(reason) => missed = missed.or(reason),
             }

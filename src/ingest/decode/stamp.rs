@@ -1,7 +1,7 @@
 //! Time stamps as devices write them.
 //!
 //! * A date and a time of day: `2026-11-24T03:04:05Z`, `2023-10-22T17:01:10+0000`, `20160503T121540Z`, `20160503121540`,
-//!   `2026-11-24 03:04:05.123`, with or without a zone. Without one it is a wall clock's in the compound's zone: the earlier of the
+//!   `2026-11-24 03:04:05.123`, `2026/11/24 03:04:05`, with or without a zone. Without one it is a wall clock's in the compound's zone: the earlier of the
 //!   two instants where that clock was put back, and where it was put forward, the instant for a clock that nobody has put yet.
 //! * Unix time, whole or with a fraction. The magnitude tells the unit, because only one puts it into the years 2001 to 2100:
 //!   seconds from 978 307 200 up to 4 133 980 799, milliseconds, microseconds and nanoseconds from 10³, 10⁶ and 10⁹ times the
@@ -60,9 +60,10 @@ fn unix(b: &[u8]) -> Option<Ts> {
 fn written(b: &[u8], tz: &TimeZone) -> Option<Ts> {
     let mut rest = Cursor(b);
     let year = rest.digits(4)?;
-    let extended = rest.eat(b"-");
+    let (dashes, slashes) = (rest.eat(b"-"), rest.eat(b"/"));
+    let extended = dashes || slashes;
     let month = rest.digits(2)?;
-    if extended && !rest.eat(b"-") {
+    if extended && !rest.eat(if dashes { b"-" } else { b"/" }) {
         return None;
     }
     let day = rest.digits(2)?;
@@ -224,6 +225,7 @@ mod tests {
         let cases: &[(&str, i64)] = &[
             ("2026-11-24T03:04:05Z", T),
             ("2026-11-24t03:04:05z", T),
+            ("2026/11/24 11:04:05", T),
             ("2026-11-24T11:04:05+08:00", T),
             ("2026-11-24T11:04:05+0800", T),
             ("2026-11-24T11:04:05+08", T),
@@ -324,7 +326,8 @@ mod tests {
             "26-11-24T11:04:05Z",
             "2026-1124T11:04:05Z",
             "2026-11-2411:04:05Z",
-            "2026/11/24 11:04:05",
+            "24/11/2026 11:04:05",
+            "2026/11-24 11:04:05",
             "24.11.2026 11:04:05",
             "2026-11-24  11:04:05",
             "2026-00-24T11:04:05Z",
