@@ -105,7 +105,8 @@ fn matrix(name: &str, story: &Story<'_>) {
     // Past the harness, which hides what a passing test prints: a matrix of nothing would pass, too.
     let line = format!("{name}: {} deeds {kinds:?}; {} cases tried, the fault struck in {struck}\n", deeds.len(), cases.len());
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-    assert!(cases.len() >= deeds.len().min(61) && deeds.len() > 40 && struck == cases.len());
+    // The shortest story is a migration by one version.
+    assert!(cases.len() >= deeds.len().min(61) && deeds.len() > 20 && struck == cases.len());
 }
 
 /// Names the case when the thread panics.
