@@ -6,6 +6,10 @@ pub mod domain;
 pub mod ingest;
 
 #[cfg(feature = "daemon")]
+pub mod announce;
+#[cfg(feature = "daemon")]
+pub mod broker;
+#[cfg(feature = "daemon")]
 pub mod cli;
 #[cfg(feature = "config")]
 pub mod config;

@@ -3,11 +3,12 @@
 use super::args::{Leak, Simulate};
 use super::devices;
 use super::{Error, answer};
+use crate::broker::Broker;
 use crate::config::{Config, Mqtt, Subscription};
 use crate::domain::device::{Format, MessageForm, Says};
 use crate::domain::time::Ts;
 use crate::domain::topology::Point;
-use crate::sim::{self, Broker, Feed, Form, Meter, Sensor, Settings, Summary, Then};
+use crate::sim::{self, Feed, Form, Meter, Sensor, Settings, Summary, Then};
 use jiff::Timestamp;
 
 pub fn run(args: &Simulate) -> Result<(), Error> {

@@ -4,13 +4,15 @@ use super::credentials::{CredentialsError, SecretFrom, variable};
 use super::devices::Catalogue;
 use super::reader::{Field, Shape, Table};
 use super::subscriptions::{self, Subscription};
-use super::values::Wrong;
+use super::topics::{Filter, topic};
+use super::values::{Parsed, Wrong};
+use crate::domain::announce;
 use std::fmt;
 use std::path::PathBuf;
 
 pub(super) static MQTT: Shape = Shape {
     path: "mqtt",
-    keys: &["url", "client_id", "username", "password_file", "password_env", "ca_file", "subscriptions"],
+    keys: &["url", "client_id", "username", "password_file", "password_env", "ca_file", "announce", "subscriptions"],
     hints: &[
         ("password", "password_file = \"/etc/heyun/mqtt-password\" or password_env = \"NAME\": a config file is copied and shown around"),
         ("host", "url = \"mqtt://HOST:1883\""),
@@ -30,6 +32,8 @@ pub struct Mqtt {
     pub login: Option<Login>,
     /// Stable, because the broker keeps our session under it while we are away.
     pub client_id: String,
+    /// Home Assistant's discovery prefix. None: our meters are not announced.
+    pub announce: Option<String>,
     pub subscriptions: Vec<Subscription>,
 }
 
@@ -71,6 +75,7 @@ pub(super) fn mqtt(t: &Table<'_>, gateway: Option<&str>, subscriptions: Option<V
     let ca_file = ca_file(t, url.as_ref());
     let default_id = || gateway.map(|g| format!("heyun-{g}"));
     let client_id = t.get("client_id").map_or_else(default_id, |f| f.parsed(client_id));
+    let announce = t.get("announce").map_or(Some(None), |f| announce(&f, gateway?, subscriptions.as_deref()?).map(Some));
     let url = url?;
     Some(Mqtt {
         host: url.host,
@@ -79,6 +84,7 @@ pub(super) fn mqtt(t: &Table<'_>, gateway: Option<&str>, subscriptions: Option<V
         ca_file: ca_file?,
         login: login?,
         client_id: client_id?,
+        announce: announce?,
         subscriptions: subscriptions?,
     })
 }
@@ -129,6 +135,29 @@ fn url(s: &str) -> Result<Url, Wrong> {
 
 fn client_id(s: &str) -> Result<String, Wrong> {
     if s.len() <= 128 { Ok(s.to_owned()) } else { Err(Wrong::new(format!("the client id is {} bytes long", s.len()), "at most 128 bytes")) }
+}
+
+/// A gateway that heard its own words would take its meters for devices.
+fn announce(f: &Field<'_>, gateway: &str, subscriptions: &[Subscription]) -> Option<String> {
+    let prefix = f.parsed(prefix)?;
+    for own in announce::filters(&prefix, gateway).map(Filter::of) {
+        let heard = subscriptions.iter().flat_map(|s| s.heard.iter().map(move |h| (s, h))).find(|(_, h)| h.filter.overlaps(&own));
+        if let Some((s, h)) = heard {
+            return f.dangling(
+                format!("the subscription {:?} hears {}, and so what is announced as {}", s.name, h.filter.as_str(), own.as_str()),
+                "a narrower topic there",
+            );
+        }
+    }
+    Some(prefix)
+}
+
+fn prefix(s: &str) -> Parsed<String> {
+    let right = "the discovery prefix of Home Assistant: \"homeassistant\"";
+    match topic(s) {
+        Ok(prefix) if !prefix.is_empty() && !prefix.starts_with('/') && !prefix.ends_with('/') => Ok(prefix),
+        _ => Err(Wrong::new(format!("{s:?} is no prefix"), right)),
+    }
 }
 
 /// Some(None): no login. None: it is wrong.
@@ -215,6 +244,7 @@ mod tests {
             ca_file: None,
             login: Some(Login { username: "heyun".into(), password }),
             client_id: String::new(),
+            announce: None,
             subscriptions: vec![],
         };
         let home = dir.path().to_str().unwrap().to_owned();

@@ -1,7 +1,7 @@
 //! The process: starts the parts in order, watches over them, stops them in order.
 //!
 //! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), [`historian`] (tells days), `backup` (the daily
-//! copy, where there is to be one), and the runtime's workers for HTTP, signals and the watchdog. A part that ends by itself ends the
+//! copy, where there is to be one), and the runtime's workers for HTTP, channels, announcements, signals and the watchdog. A part that ends by itself ends the
 //! process: a gateway that half works looks like one that
 //! works.
 
@@ -22,7 +22,7 @@ pub use settings::channels;
 use crate::config::{self, Config};
 use crate::domain::engine::Effects;
 use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
-use crate::{notify, store, systemd, web};
+use crate::{announce, notify, store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,6 +63,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let topology = Arc::new(config.topology.clone());
     let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
+    let announcer = config.mqtt.as_ref().zip(mqtt_settings.as_ref()).and_then(|(m, same)| settings::announce(m, same));
     let channels = settings::channels(config)?;
     if channels.is_empty() {
         info!("the config names no channel: incidents are shown, and nobody is told of them");
@@ -126,6 +127,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
         clock: clock::now,
     };
     let (mut notifier, channels) = notify::start(channels, &told_by);
+    let mut announcer = announcer.map(|settings| announce::start(settings, topology.clone(), snapshot.clone()));
     let mut copies = config.store.backup.clone().map(|backup| backup::Plan {
         gateway: topology.gateway.clone(),
         tz: topology.tz.clone(),
@@ -168,6 +170,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
             name = signals.next() => { info!(signal = name, "stopping"); break None; }
             e = ended.recv() => break e,
             () = notifier.ended() => break Some(("notify", Ok(()))),
+            () = announcer_ended(&mut announcer) => { announcer = None; break Some(("announce", Ok(()))); }
             web = &mut web_task => break Some(("web", web_end(web))),
         }
     };
@@ -185,6 +188,9 @@ async fn serve(config: &Config) -> Result<(), Error> {
         }
         drop(broker_tx);
         notifier.stop(LAST_MESSAGE).await;
+        if let Some(announcer) = announcer {
+            announcer.stop().await;
+        }
         joined("historian", move || historian.stop()).await?;
         stop_tx.send_replace(true);
         joined("engine", move || engine_thread.join().is_ok()).await?;
@@ -209,6 +215,14 @@ async fn serve(config: &Config) -> Result<(), Error> {
         Some((_, Err(e))) => Err(e),
         Some((name, Ok(()))) => Err(Error::Died(name)),
         None => std::iter::from_fn(|| ended.try_recv().ok()).find_map(|(_, r)| r.err()).map_or(finished, Err),
+    }
+}
+
+/// For ever, where nobody is announced to.
+async fn announcer_ended(announcer: &mut Option<announce::Running>) {
+    match announcer {
+        Some(a) => a.ended().await,
+        None => std::future::pending().await,
     }
 }
 

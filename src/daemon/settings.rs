@@ -2,6 +2,8 @@
 
 use super::clock;
 use super::error::Error;
+use crate::announce;
+use crate::broker::Broker;
 use crate::config::{Address, Channel, ChannelKind, Config, Language, Mqtt, Subscription};
 use crate::domain::device::Says;
 use crate::ingest::decode::Spec;
@@ -20,15 +22,24 @@ pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
         None => None,
     };
     Ok(mqtt::Settings {
-        host: m.host.clone(),
-        port: m.port,
-        client_id: m.client_id.clone(),
-        credentials: credentials.map(|c| (c.username, c.password.unwrap_or_default())),
-        ca,
+        broker: Broker {
+            host: m.host.clone(),
+            port: m.port,
+            client_id: m.client_id.clone(),
+            credentials: credentials.map(|c| (c.username, c.password.unwrap_or_default())),
+            ca,
+        },
         subscriptions: m.subscriptions.iter().flat_map(|s| subscription(config, s)).collect(),
         since: config.topology.since,
         clock: clock::now_and_sure,
     })
+}
+
+/// What the announcer is told, where the config wants one: the same broker, under a name of its own.
+pub fn announce(m: &Mqtt, same: &mqtt::Settings) -> Option<announce::Settings> {
+    let prefix = m.announce.clone()?;
+    let client_id = format!("{}-announce", same.broker.client_id);
+    Some(announce::Settings { broker: Broker { client_id, ..same.broker.clone() }, prefix })
 }
 
 /// Where a robot's key belongs, if the key alone is given.

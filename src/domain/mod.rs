@@ -13,6 +13,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr))]
 
 pub mod amendment;
+pub mod announce;
 pub mod detect;
 pub mod device;
 pub mod engine;

@@ -25,6 +25,7 @@ mod tests;
 pub use community::trouble;
 pub use drive::{Summary, run};
 
+use crate::broker::Broker;
 use crate::domain::time::Ts;
 use crate::domain::topology::{Place, PlaceIx, PointKind};
 use crate::domain::units::{Millilitres, Quantity, Unit};
@@ -47,16 +48,6 @@ pub struct Settings {
     /// When the pipe gives.
     pub leak: Leak,
     pub then: Then,
-}
-
-#[derive(Clone, Debug)]
-pub struct Broker {
-    pub host: String,
-    pub port: u16,
-    pub client_id: String,
-    pub credentials: Option<(String, String)>,
-    /// PEM of the authority that signed the broker's certificate; None: no TLS.
-    pub ca: Option<Vec<u8>>,
 }
 
 /// A metering point, as far as its device goes.

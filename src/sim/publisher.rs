@@ -4,12 +4,9 @@
 //! through. What was not acknowledged when a connection broke goes to the front of the queue, whatever the broker remembers: a reading
 //! that comes twice does no harm, one that is missing does.
 
-use super::Broker;
 use super::community::Message;
-use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, Request, StateError, TlsConfiguration,
-    Transport,
-};
+use crate::broker::Broker;
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, Publish, QoS, Request, StateError};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -22,7 +19,6 @@ const WINDOW: u16 = 1_000;
 const QUEUE: usize = 4_000;
 /// Requests to the client that wait for its loop: each only wakes it. Full: it is about to wake.
 const REQUESTS: usize = 16;
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -62,16 +58,8 @@ pub struct Line {
 
 impl Publisher {
     pub fn new(broker: &Broker) -> (Publisher, Line) {
-        let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
-        options.set_keep_alive(KEEP_ALIVE);
-        options.set_clean_session(true);
+        let mut options = broker.options();
         options.set_inflight(WINDOW);
-        if let Some((user, password)) = &broker.credentials {
-            options.set_credentials(user, password);
-        }
-        if let Some(ca) = &broker.ca {
-            options.set_transport(Transport::Tls(TlsConfiguration::Simple { ca: ca.clone(), alpn: None, client_auth: None }));
-        }
         let (client, mut eventloop) = AsyncClient::new(options, REQUESTS);
         // Otherwise the end of every window waits 40 ms for an acknowledgement of TCP's own.
         eventloop.network_options.set_tcp_nodelay(true);

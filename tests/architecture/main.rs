@@ -14,11 +14,15 @@ use std::path::{Path, PathBuf};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
-    ("cli", &["config", "daemon", "store", "export", "sim", "notify", "texts", "domain", "ingest", "mirror", "replay"]),
-    ("daemon", &["config", "ingest", "notify", "mirror", "export", "web", "store", "systemd", "history", "texts", "domain"]),
+    ("cli", &["config", "broker", "daemon", "store", "export", "sim", "notify", "texts", "domain", "ingest", "mirror", "replay"]),
+    (
+        "daemon",
+        &["config", "broker", "ingest", "announce", "notify", "mirror", "export", "web", "store", "systemd", "history", "texts", "domain"],
+    ),
     ("config", &["domain"]),
-    ("ingest", &["domain"]),
+    ("ingest", &["broker", "domain"]),
     ("ingest::decode", &["domain"]),
+    ("announce", &["broker", "texts", "domain"]),
     ("notify", &["store", "history", "texts", "domain"]),
     ("mirror", &["store", "domain"]),
     ("export", &["store", "history", "texts", "domain"]),
@@ -27,8 +31,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("history", &["store", "domain"]),
     ("texts", &["domain"]),
     ("store", &["domain"]),
-    ("sim", &["domain", "texts"]),
+    ("sim", &["broker", "domain", "texts"]),
     ("systemd", &[]),
+    ("broker", &[]),
     ("domain", &[]),
 ];
 

@@ -14,6 +14,7 @@ mod topics;
 pub use delivery::{AckSender, AckToken};
 pub use topics::{matches, source_of};
 
+use crate::broker::Broker;
 use crate::domain::engine::Input;
 use crate::domain::time::Ts;
 use crate::ingest::decode::Spec;
@@ -28,16 +29,11 @@ pub const BROKER_MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
 /// the client is not polled, the broker keeps the rest.
 pub const INBOX_CHUNKS: usize = 128;
 
-/// Where the broker is, who we are, what we ask for.
+/// Where the broker is, and what we ask for.
 #[derive(Clone)]
 pub struct Settings {
-    pub host: String,
-    pub port: u16,
-    /// Stable and unique: the broker's session, and so the messages that wait in it, hang on it.
-    pub client_id: String,
-    pub credentials: Option<(String, String)>,
-    /// PEM of the authority that signed the broker's certificate; None: no TLS.
-    pub ca: Option<Vec<u8>>,
+    /// Its client id is stable: the broker's session, and so the messages that wait in it, hang on it.
+    pub broker: Broker,
     pub subscriptions: Vec<Subscription>,
     /// Readings with an earlier time stamp are refused.
     pub since: Ts,

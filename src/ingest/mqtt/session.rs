@@ -3,13 +3,14 @@
 use super::delivery::{AckToken, Delivery, Poison, Welcome};
 use super::topics::Topics;
 use super::{Arrival, BROKER_MESSAGE_LIMIT, FromBroker, LinkState, Settings, Status};
+use crate::broker::Broker;
 use crate::domain::engine::Input;
 use crate::domain::reading::{Refused, Reject, excerpt};
 use crate::ingest::decode::{self, Clock, Message};
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, PubAck, Publish, QoS, StateError, SubscribeFilter,
-    SubscribeReasonCode, TlsConfiguration, Transport,
+    SubscribeReasonCode,
 };
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A connection that held this long was a good one: after it the pauses begin anew.
@@ -46,7 +46,7 @@ pub(super) async fn run(
     stopped: watch::Receiver<bool>,
     status: watch::Sender<Status>,
 ) {
-    let (client, eventloop) = AsyncClient::new(options(&settings), REQUESTS);
+    let (client, eventloop) = AsyncClient::new(options(&settings.broker), REQUESTS);
     let shared = Shared { client, delivery: RefCell::default(), inbox: RefCell::new(Some(inbox)) };
     let session = Session {
         topics: Topics::new(settings.subscriptions.clone()),
@@ -65,18 +65,11 @@ pub(super) async fn run(
     }
 }
 
-fn options(settings: &Settings) -> MqttOptions {
-    let mut o = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
-    o.set_keep_alive(KEEP_ALIVE);
+fn options(broker: &Broker) -> MqttOptions {
+    let mut o = broker.options();
     o.set_clean_session(false);
     o.set_manual_acks(true);
     o.set_max_packet_size(PACKET_LIMIT, PACKET_LIMIT);
-    if let Some((user, password)) = &settings.credentials {
-        o.set_credentials(user, password);
-    }
-    if let Some(ca) = &settings.ca {
-        o.set_transport(Transport::Tls(TlsConfiguration::Simple { ca: ca.clone(), alpn: None, client_auth: None }));
-    }
     o
 }
 
@@ -275,7 +268,7 @@ impl Session<'_> {
             s.connects = connects;
             s.last_error = None;
         });
-        info!(host = %self.settings.host, port = self.settings.port, session_present, "connected to the broker");
+        info!(broker = %self.settings.broker, session_present, "connected to the broker");
         self.tell(FromBroker::Connected).await;
         if welcome == Welcome::Subscribe {
             let filters = self.topics.filters().into_iter().map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
@@ -321,7 +314,7 @@ impl Session<'_> {
             s.last_error = Some(text.clone());
         });
         if self.last_said.as_ref() != Some(&text) {
-            warn!(host = %self.settings.host, port = self.settings.port, error = %text, "no broker; trying again");
+            warn!(broker = %self.settings.broker, error = %text, "no broker; trying again");
             self.last_said = Some(text.clone());
         }
         if was_connected {
