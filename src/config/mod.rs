@@ -38,9 +38,11 @@ pub use subscriptions::{FIRST_COLUMN, Heard, Subscription};
 pub use topics::Filter;
 pub use web::Web;
 
+use crate::domain::time::Ms;
 use crate::domain::topology::Topology;
 use reader::{Doc, Shape};
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
@@ -161,6 +163,11 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>, catalogu
     let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds };
     let mqtt = mqtt.map_or(Some(None), |m| m.map(Some))?;
     Some(Config { topology, mqtt, store: store?, web: web?, channels: channels?, own_profiles: vec![] })
+}
+
+/// A length of time as the config writes it, `"15min"`; or what is wrong with it.
+pub fn length_of_time(s: &str, range: RangeInclusive<Ms>) -> Result<Ms, String> {
+    values::duration(s, range).map_err(|w| format!("{}; right would be {}", w.what, w.right))
 }
 
 /// Every key that a config file may have, lists marked by `[]`: `meters[].serial`. The reference file is held against it.
