@@ -4,6 +4,7 @@
 mod alerts;
 mod copies;
 mod crash;
+mod discover;
 mod harness;
 mod lifecycle;
 mod payloads;
