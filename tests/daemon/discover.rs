@@ -277,6 +277,49 @@ fn a_broker_that_is_away_or_says_no_is_told_at_once() {
 }
 
 #[test]
+fn what_does_not_go_together_is_written_out_and_what_was_clear_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let file = folder.path().join("heyun.toml");
+    let both = config(broker.port, &folder.path().join("heyun.db"), "");
+    let (written, _) = both.split_once("[[mqtt.subscriptions]]\nname = \"plain\"").unwrap();
+    let written = format!("{written}{}", METER.replace("subscription = \"meters\"\n", ""));
+    std::fs::write(&file, &written).unwrap();
+    // `+/status`, where a node says that it is there, meets `zigbee2mqtt/+` and `water/+`; what brings most devices keeps its +.
+    for (topic, payload) in [
+        ("n1/sensor/water_total/state", "1.5"),
+        ("n2/sensor/water_total/state", "2.5"),
+        ("n1/status", "online"),
+        ("zigbee2mqtt/rope", r#"{"water_leak":true,"battery":90}"#),
+        ("water/b1", "7"),
+        ("water/b2", "8"),
+    ] {
+        broker.publish(&["-r", "-q", "1", "-t", topic, "-m", payload]);
+    }
+    let told = report(&file, &["--for", "1s"]);
+    assert_eq!((&told["failed"], &told["amend"]), (&json!([]), &json!([{"id": "b15", "subscription": "meters"}])), "{told:#}");
+    let mut whole = written.replace("device = \"b15\"", "device = \"b15\"\nsubscription = \"meters\"");
+    let (mut devices, mut out) = (0, vec![]);
+    for p in list(&told["proposals"]) {
+        whole.push_str(p["subscription_toml"].as_str().unwrap());
+        for d in list(&p["devices"]) {
+            devices += 1;
+            let toml = d["entries"][0]["toml"].as_str().unwrap();
+            whole.push_str(&toml.replace("\"ID\"", &format!("\"f{devices}\"")).replace("\"PLACE\"", "\"c\""));
+            out.push((p["subscription"].as_str().unwrap(), d["device"].as_str(), d["topics"][0].as_str().unwrap()));
+        }
+    }
+    assert_eq!(devices, 5, "{out:?}");
+    assert!(
+        out.contains(&("esphome", Some("n2"), "n2/sensor/water_total/state")) && out.contains(&("zigbee2mqtt", None, "zigbee2mqtt/rope")),
+        "{out:?}"
+    );
+    assert!(out.iter().any(|(name, device, _)| name.ends_with("-device-2") && device.is_none()), "{out:?}");
+    let parsed = heyun::config::parse(&whole, heyun::config::Catalogue::default());
+    assert!(parsed.is_ok(), "{whole}\n{}", heyun::config::render(&file, &parsed.unwrap_err()));
+}
+
+#[test]
 fn people_get_lines_that_are_a_config() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::start();

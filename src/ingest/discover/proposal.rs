@@ -240,7 +240,8 @@ impl Proposal {
                 How::Own(own) if own.topic != d.exact => How::Own(OwnForm { topic: d.exact.clone(), ..own.clone() }),
                 How::Existing | How::Profile { .. } | How::Inline { .. } | How::Own(_) => return None,
             };
-            let name = if i == 0 { self.name.clone() } else { format!("{}-{}", self.name, i + 1) };
+            // Not as names that are taken are told apart: it would be taken as well.
+            let name = if i == 0 { self.name.clone() } else { format!("{}-device-{}", self.name, i + 1) };
             Some(Proposal { certainty: self.certainty, name, how, devices: vec![d.clone()] })
         };
         self.devices.iter().enumerate().filter_map(alone).collect()
