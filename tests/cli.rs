@@ -70,6 +70,26 @@ fn check_tells_one_line_or_every_problem() {
 }
 
 #[test]
+fn discover_says_what_is_no_filter_no_time_and_no_broker() {
+    for (args, says) in [
+        (&["--filter", "meters/#/x"][..], "right would be a topic in which + stands for a level"),
+        (&["--filter", "a+/b"], "this is no filter"),
+        (&["--for", "soon"], "a whole number with ms, s, min, h or d"),
+        (&["--for", "0s"], "is out of range"),
+        (&["--prefix", "homeassistant/"], "this is no topic"),
+    ] {
+        let (code, out, err) = said(&[&["discover", "--config", "config/minimal.toml"], args].concat());
+        assert!((code, out.as_str()) == (64, "") && err.contains(says), "{says}: {err}");
+    }
+    assert_eq!(said(&["discover", "--config", "no/such.toml"]).0, 66);
+    let dir = tempfile::tempdir().unwrap();
+    let alone = dir.path().join("alone.toml");
+    fs::write(&alone, "[gateway]\nid = \"g\"\ntimezone = \"Asia/Shanghai\"\n[[compounds]]\nid = \"c\"\nname = \"C\"\n").unwrap();
+    let (code, _, err) = said(&["discover", "--config", alone.to_str().unwrap()]);
+    assert!(code == 78 && err.contains("has no [mqtt]: there is no broker to speak to"), "{code} {err}");
+}
+
+#[test]
 fn replay_ends_with_the_code_of_what_was_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("alerts.csv");

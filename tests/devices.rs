@@ -1,10 +1,13 @@
 //! Device profiles: those that come with the program prove themselves, and what a user gets wrong in one is told with its place.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
-use heyun::config::{self, LoadError, SHIPPED};
+use heyun::config::{self, Catalogue, LoadError, SHIPPED};
 use heyun::domain::device::Profile;
+use heyun::domain::flag::Flag;
+use heyun::domain::time::Ts;
 use heyun::domain::topology::MAX_COLUMNS;
-use heyun::ingest::decode::prove;
+use heyun::ingest::decode::{Clock, prove};
+use heyun::ingest::discover::{Around, Certainty, Entry, Heard, How, Proposal, plan};
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
 use std::fs;
@@ -245,4 +248,104 @@ fn the_user_s_own_file_stands_for_the_shipped_one_of_its_name() {
     let Err(LoadError::Problems(files)) = config::load(&dir.path().join("heyun.toml")) else { panic!("it was read") };
     assert_eq!(files.len(), 1, "{files:?}");
     assert!(files[0].file.ends_with("devices/waterius.toml"));
+}
+
+/// What would be proposed if only these messages were heard, beside [`CONFIG`] with the profile `own`.
+fn proposed(messages: &[(&str, &[u8])]) -> Vec<Proposal> {
+    let mut catalogue = Catalogue::default();
+    catalogue.add("own", OWN).unwrap();
+    let config = config::parse(CONFIG, catalogue.clone()).unwrap();
+    let mqtt = config.mqtt.as_ref().unwrap();
+    let profiles: Vec<Profile> = catalogue.names().iter().filter_map(|n| catalogue.get(n).flatten()).collect();
+    // As the examples of profiles arrive.
+    let now = Ts(1_795_824_000_000);
+    let mut heard = Heard::new("homeassistant", "g-1");
+    for (topic, payload) in messages {
+        heard.take(topic, payload, false, now);
+    }
+    let around = Around {
+        topology: &config.topology,
+        subscriptions: heyun::daemon::subscriptions(&config, mqtt),
+        primary: mqtt.subscriptions.iter().map(|s| s.primary.as_str().to_owned()).collect(),
+        profiles: &profiles,
+        clock: Clock { now, sure: true, since: Ts(0) },
+    };
+    plan(&heard, &around).proposals
+}
+
+#[test]
+fn a_device_is_recognised_by_each_of_its_readings() {
+    use heyun::domain::device::Expect;
+    let mut wrong = vec![];
+    for profile in shipped() {
+        for e in &profile.examples {
+            let Expect::Readings(all) = &e.expect else { continue };
+            // A word that the profile does not know is no sign of its device.
+            let foreign = [Flag::UnknownStatus].into_iter().collect();
+            if all.iter().all(|r| r.values.is_empty() && r.flags == foreign) {
+                continue;
+            }
+            let found = proposed(&[(&e.topic, &e.payload)]);
+            let by = |p: &Proposal| match &p.how {
+                How::Profile { profile, .. } => profile.clone(),
+                other => format!("{other:?}"),
+            };
+            if !matches!(found.as_slice(), [only] if by(only) == profile.name) {
+                wrong.push(format!("{}:{}: {:?}", profile.name, e.line, found.iter().map(by).collect::<Vec<_>>()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_usual_topic_counts_more_than_a_column_and_a_column_more_than_nothing() {
+    let only = |topic: &str, payload: &str| {
+        let mut found = proposed(&[(topic, payload.as_bytes())]);
+        assert!(found.len() <= 1, "{found:?}");
+        found.pop().map(|p| (p.certainty, p.name, p.devices[0].entries.clone()))
+    };
+    let meter = || vec![Entry::Meter { column: None, pulses: false }];
+    let water = r#"{"total_m3":12.5,"timestamp":"2026-11-27T00:00:00Z"}"#;
+    let heat = r#"{"total_volume_m3":12.5,"total_energy_consumption_kwh":3,"timestamp":"2026-11-27T00:00:00Z"}"#;
+    assert_eq!(only("wmbusmeters/1", water), Some((Certainty::Known, "wmbusmeters".into(), meter())));
+    assert_eq!(only("wmbusmeters/1", heat), Some((Certainty::Known, "wmbusmeters-heat".into(), vec![Entry::Sensor])));
+    assert_eq!(only("home/cellar", water), Some((Certainty::Likely, "wmbusmeters".into(), meter())));
+    // Anybody's: one column that need not be there, a word that no profile knows, a number that nothing explains.
+    assert_eq!(only("home/remote", r#"{"battery":90}"#), None);
+    assert_eq!(only("zigbee2mqtt/bridge/state", r#"{"state":"online"}"#), None);
+    assert_eq!(only("stat/uptime", "4711"), None);
+    assert_eq!(only("node/sensor/room/state", "21.5"), None);
+    assert_eq!(only("water/b15", "21.5"), Some((Certainty::Likely, "plain".into(), meter())));
+    assert_eq!(only("cellar/cold_water", "21.5"), Some((Certainty::Guess, "cellar-cold-water".into(), meter())));
+    assert_eq!(only("cellar/water_temperature", "21.5"), None);
+    assert_eq!(only("cellar/x", "21.5 m3"), Some((Certainty::Guess, "cellar-x".into(), meter())));
+}
+
+#[test]
+fn what_the_config_reads_is_not_proposed_and_what_it_only_hears_needs_a_meter() {
+    assert_eq!(proposed(&[("own/b15", br#"{"v":1}"#)]), []);
+    let found = proposed(&[("own/b15", br#"{"v":1}"#), ("own/b16", br#"{"v":2}"#), ("own/b17", b"{}")]);
+    let [only] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((only.certainty, &only.how, only.subscription_toml()), (Certainty::Subscribed, &How::Existing, None));
+    assert_eq!(only.devices.iter().map(|d| only.device_key(d)).collect::<Vec<_>>(), [Some("b16".to_owned())]);
+}
+
+#[test]
+fn what_a_device_announces_counts_more_than_what_a_profile_takes_it_for() {
+    let announced = |unit: &str| {
+        format!(
+            r#"{{"stat_t":"zigbee2mqtt/meter","val_tpl":"{{{{ value_json.water_consumed }}}}","unit_of_meas":"{unit}","dev_cla":"water","name":"W"}}"#
+        )
+    };
+    let of = |unit: &str| {
+        let announced = announced(unit);
+        let found =
+            proposed(&[("homeassistant/sensor/meter/config", announced.as_bytes()), ("zigbee2mqtt/meter", br#"{"water_consumed":12}"#)]);
+        let [only] = found.as_slice() else { panic!("{found:?}") };
+        (only.certainty, only.subscription_toml().unwrap())
+    };
+    assert_eq!(of("L"), (Certainty::Known, "[[mqtt.subscriptions]]\nname = \"zigbee2mqtt\"\nprofile = \"zigbee2mqtt\"\n".into()));
+    let own = "[[mqtt.subscriptions]]\nname = \"w\"\ntopic = \"zigbee2mqtt/meter\"\nformat = \"json\"\nvalue = \"/water_consumed\"\nunit = \"m³\"\n";
+    assert_eq!(of("m³"), (Certainty::Announced, own.into()));
 }

@@ -1,5 +1,7 @@
 //! The grammar of the command line. Its texts are the reference: `docs/cli.md` is made of them.
 
+use crate::config;
+use crate::domain::time::Ms;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -41,6 +43,10 @@ pub enum Command {
     ///
     /// How to write a profile of one's own: docs/guide/devices.md.
     Devices(Devices),
+    /// What is at the broker: topics that no meter reads, the devices behind them, and the lines for the config to have them read.
+    ///
+    /// Hears for a while as a client of its own, publishes nothing, and leaves the daemon's session alone. Every proposal was tried: the values beside it are what the daemon makes of the messages that came. Ctrl-C ends it earlier and still tells. Guide: docs/guide/discover.md.
+    Discover(Discover),
     /// A made-up community over MQTT: weeks of history first, then live.
     ///
     /// Publishes at QoS 1 to the broker and the topics that the config names; a message counts as sent when the broker has acknowledged it. All of it comes from the seed: the same seed tells the same water at the same moment, whatever the length of the history. What goes wrong (a leak, a running toilet, air in a riser) hangs on ids of config/demo.toml. Guide: docs/guide/demo.md.
@@ -76,6 +82,55 @@ pub struct Devices {
     /// The config (TOML), to see also the profiles beside it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Discover {
+    /// The config (TOML): its broker, and what it reads already. Profiles beside it are tried as well.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// How long to hear: devices that sleep speak once an hour or once a day.
+    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = span)]
+    pub span: Ms,
+    /// Only topics that this filter matches; may be repeated.
+    #[arg(long, value_name = "FILTER", default_value = "#", value_parser = filter)]
+    pub filter: Vec<String>,
+    /// Where devices announce themselves in the way of Home Assistant.
+    #[arg(long, value_name = "TOPIC", default_value = "homeassistant", value_parser = prefix)]
+    pub prefix: String,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub format: DiscoverFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiscoverFormat {
+    /// For people.
+    Text,
+    /// One JSON object with every topic, for machines.
+    Json,
+}
+
+fn span(s: &str) -> Result<Ms, String> {
+    config::length_of_time(s, Ms::seconds(1)..=Ms::days(7))
+}
+
+fn filter(s: &str) -> Result<String, String> {
+    let levels: Vec<&str> = s.split('/').collect();
+    let good = |(i, l): (usize, &&str)| matches!(*l, "+" | "#") && (*l == "+" || i + 1 == levels.len()) || !l.contains(['+', '#']);
+    if !s.is_empty() && levels.iter().enumerate().all(good) {
+        Ok(s.to_owned())
+    } else {
+        Err("this is no filter; right would be a topic in which + stands for a level and # for all that follow: meters/#".to_owned())
+    }
+}
+
+fn prefix(s: &str) -> Result<String, String> {
+    if s.is_empty() || s.contains(['+', '#']) || s.ends_with('/') {
+        Err("this is no topic; right would be one without + and #, and no / at its end: homeassistant".to_owned())
+    } else {
+        Ok(s.to_owned())
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The one table from what went wrong to the exit code and to what the user sees.
 
 use crate::config::{self, FileProblems, LoadError};
+use crate::ingest::discover::ListenError;
 use crate::store::{BackupError, CheckError, OpenError, ReadError, RepairError};
 use crate::{daemon, export, replay, sim};
 use std::error::Error as _;
@@ -59,7 +60,7 @@ pub enum Error {
     NoChannel { path: PathBuf },
     #[error("{failed} of {of} channels did not take the test message")]
     ChannelsFailed { failed: usize, of: usize },
-    #[error("the config {} has no [mqtt]: there is no broker to publish to", path.display())]
+    #[error("the config {} has no [mqtt]: there is no broker to speak to", path.display())]
     NoBroker { path: PathBuf },
     #[error(transparent)]
     Credentials(#[from] config::CredentialsError),
@@ -67,6 +68,8 @@ pub enum Error {
     CaFile { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Simulate(#[from] sim::Error),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error(transparent)]
     StoreOpen(#[from] OpenError),
     #[error(transparent)]
@@ -123,6 +126,11 @@ impl Error {
                 sim::Error::NoDevices | sim::Error::Refused { .. } => Exit::Config,
                 sim::Error::Unacknowledged(_) => Exit::Io,
                 sim::Error::Start(_) | sim::Error::Model => Exit::Internal,
+            },
+            Error::Listen(e) => match e {
+                ListenError::Refused { .. } | ListenError::Filter { .. } => Exit::Config,
+                ListenError::Away { .. } | ListenError::Silent { .. } => Exit::Io,
+                ListenError::Signal(_) => Exit::Internal,
             },
             Error::Daemon(e) => daemon(e),
             Error::StoreOpen(e) => store_open(e),

@@ -4,9 +4,11 @@
 //! `logs` sets up what goes to stderr, `reference` writes `docs/cli.md` from the grammar.
 
 mod args;
+mod broker;
 mod channels;
 mod check;
 mod devices;
+mod discover;
 mod error;
 mod export;
 mod export_file;
@@ -58,6 +60,7 @@ fn obey(cli: &Cli) -> Result<(), Error> {
         Command::Run(c) => run::run(&c.config),
         Command::Check(c) => check::run(&c.config),
         Command::Devices(d) => devices::list(d),
+        Command::Discover(d) => discover::run(d),
         Command::Export(e) => export::run(e, cli.log_format),
         Command::Simulate(s) => simulate::run(s),
         Command::Replay(r) => replay::run(r, cli.log_format),

@@ -1,6 +1,7 @@
 //! `heyun simulate`: the config's words as the simulator's settings.
 
 use super::args::{Leak, Simulate};
+use super::broker::Secrets;
 use super::devices;
 use super::{Error, answer};
 use crate::broker::Broker;
@@ -45,19 +46,10 @@ fn settings(args: &Simulate, config: &Config, mqtt: &Mqtt) -> Result<Settings, E
 }
 
 fn broker(config: &Config, mqtt: &Mqtt) -> Result<Broker, Error> {
-    let credentials = mqtt.credentials(&|name| std::env::var(name).ok())?;
-    let ca = match &mqtt.ca_file {
-        Some(path) => Some(std::fs::read(path).map_err(|source| Error::CaFile { path: path.clone(), source })?),
-        None => None,
-    };
-    Ok(Broker {
-        host: mqtt.host.clone(),
-        port: mqtt.port,
-        // Not the daemon's: two clients may not share one.
-        client_id: format!("heyun-simulate-{}", config.topology.gateway),
-        credentials: credentials.map(|c| (c.username, c.password.unwrap_or_default())),
-        ca,
-    })
+    let Secrets { credentials, ca } = Secrets::read(mqtt)?;
+    // Not the daemon's: two clients may not share one.
+    let client_id = format!("heyun-simulate-{}", config.topology.gateway);
+    Ok(Broker { host: mqtt.host.clone(), port: mqtt.port, client_id, credentials, ca })
 }
 
 fn meter(p: &Point) -> Option<Meter> {

@@ -131,6 +131,13 @@ impl Catalogue {
         names
     }
 
+    /// Takes the text of a profile that is no file yet.
+    pub fn add(&mut self, name: &str, text: &str) -> Result<(), Vec<Problem>> {
+        let profile = parse(name, text)?;
+        self.own.insert(name.to_owned(), OwnProfile { file: PathBuf::from(format!("{name}.toml")), profile });
+        Ok(())
+    }
+
     pub fn into_own(self) -> Vec<OwnProfile> {
         self.own.into_values().collect()
     }

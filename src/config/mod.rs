@@ -38,10 +38,12 @@ pub use subscriptions::{FIRST_COLUMN, Heard, Subscription};
 pub use topics::Filter;
 pub use web::Web;
 
+use crate::domain::time::Ms;
 use crate::domain::topology::{BY_HAND, Binding, Column, Feed, FeedIx, Point, Topology};
 use crate::domain::units::Quantity;
 use reader::{Doc, Shape};
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
@@ -178,6 +180,11 @@ fn by_hand(points: &mut [Point], feeds: &mut Vec<Feed>) {
     if any {
         feeds.push(Feed { name: BY_HAND.to_owned(), columns: vec![register], wakes: None });
     }
+}
+
+/// A length of time as the config writes it, `"15min"`; or what is wrong with it.
+pub fn length_of_time(s: &str, range: RangeInclusive<Ms>) -> Result<Ms, String> {
+    values::duration(s, range).map_err(|w| format!("{}; right would be {}", w.what, w.right))
 }
 
 /// Every key that a config file may have, lists marked by `[]`: `meters[].serial`. The reference file is held against it.

@@ -5,7 +5,7 @@ use super::reader::{Field, Shape, Table};
 use super::suggest;
 use super::topics::Filter;
 use super::values::{column_name, slug, unit};
-use crate::domain::device::{Bound, Format, MessageForm, Place, Pointer, Profile, Says};
+use crate::domain::device::{Bound, Format, MessageForm, Place, Pointer, Profile};
 use crate::domain::topology::{Column, Feed, FeedIx, MAX_COLUMNS, Point};
 use crate::domain::units::Unit;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl Draft<'_> {
         for b in points.iter().filter_map(|p| p.source.as_ref()).filter(|b| b.feed == feed) {
             let topic = b.topic.split('#').next().unwrap_or_default();
             if primary.has_device() && !primary.matches(topic) && !heard.iter().any(|h| h.source.as_str() == topic) {
-                heard.extend(follow(&profile, first_message(&profile, Some(&primary))?, &Filter::of(topic.to_owned())));
+                heard.extend(follow(&profile, profile.first_message(Some(primary.as_str()))?, &Filter::of(topic.to_owned())));
             }
         }
         Some(Subscription { feed, name: self.name.clone(), profile, primary, heard })
@@ -200,7 +200,7 @@ fn named(t: &Table<'_>, f: &Field<'_>, catalogue: &Catalogue) -> Option<Profile>
 /// What is heard of a profile's devices: where the topic of a message with values is written, the others follow from it. The shortest topic
 /// names the source.
 fn heard(t: &Table<'_>, profile: &Profile, written: Option<Filter>) -> Option<(Filter, Vec<Heard>)> {
-    let first = first_message(profile, written.as_ref())?;
+    let first = profile.first_message(written.as_ref().map(Filter::as_str))?;
     let primary = match (written, first.topic.filter(&Bound::default())) {
         (Some(f), _) => f,
         (None, Ok(usual)) => Filter::of(usual),
@@ -213,14 +213,6 @@ fn heard(t: &Table<'_>, profile: &Profile, written: Option<Filter>) -> Option<(F
     };
     let heard = follow(profile, first, &primary);
     Some((primary, heard))
-}
-
-/// The message whose topic names the source: that of the written topic, else the one with values whose topic is the shortest.
-fn first_message<'p>(profile: &'p Profile, written: Option<&Filter>) -> Option<&'p MessageForm> {
-    let mut with_values: Vec<&MessageForm> = profile.messages.iter().filter(|m| matches!(m.says, Says::Values { .. })).collect();
-    with_values.sort_by_key(|m| m.topic.depth());
-    let fitting = written.and_then(|f| with_values.iter().find(|m| m.topic.bind(f.as_str()).is_some()));
-    fitting.or(with_values.first()).copied().or(profile.messages.first())
 }
 
 /// All that is heard of the devices whose sources `primary` names, a topic of the message `first`.

@@ -15,9 +15,9 @@ mod health;
 mod historian;
 mod settings;
 
-pub use clock::now;
+pub use clock::{now, now_and_sure};
 pub use error::Error;
-pub use settings::channels;
+pub use settings::{channels, subscriptions};
 
 use crate::config::{self, Config};
 use crate::domain::engine::Effects;

@@ -29,7 +29,7 @@ pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
             credentials: credentials.map(|c| (c.username, c.password.unwrap_or_default())),
             ca,
         },
-        subscriptions: m.subscriptions.iter().flat_map(|s| subscription(config, s)).collect(),
+        subscriptions: subscriptions(config, m),
         since: config.topology.since,
         clock: clock::now_and_sure,
     })
@@ -93,6 +93,11 @@ fn certificates(path: &Path) -> Result<Vec<u8>, Error> {
         Some(Ok(_)) => Ok(pem),
         _ => Err(Error::NoCertificate { path: path.to_owned() }),
     }
+}
+
+/// What is heard, and how it is read.
+pub fn subscriptions(config: &Config, m: &Mqtt) -> Vec<mqtt::Subscription> {
+    m.subscriptions.iter().flat_map(|s| subscription(config, s)).collect()
 }
 
 /// One for each filter of a subscription.

@@ -1,5 +1,6 @@
 //! Home Assistant is told of the meters: what stands at the broker, from outside.
 
+use crate::discover;
 use crate::harness::{Broker, Daemon, PATIENCE, config};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -113,6 +114,15 @@ fn home_assistant_is_told_what_the_meters_show_and_whether_that_can_be_believed(
     assert!(s["measured_at"].as_str().unwrap().ends_with("+08:00"));
     broker.publish(&["-q", "1", "-t", "plain/b15", "-m", "338.314"]);
     ear.until("it moves", |h| h[STATE].contains("338.314"));
+
+    // Whoever reads such announcements reads ours: another gateway, too.
+    let office = tempfile::tempdir().unwrap();
+    let theirs = config(broker.port, &office.path().join("heyun.db"), "").replace("test-1", "office-1");
+    let file = office.path().join("heyun.toml");
+    std::fs::write(&file, theirs).unwrap();
+    let told = discover::report(&file, &["--for", "1s"]);
+    let toml: Vec<_> = told["proposals"].as_array().unwrap().iter().map(|p| p["subscription_toml"].as_str().unwrap()).collect();
+    assert!(toml.iter().any(|t| ["heyun/gateway/test-1/meters/", "\"/total_m3\"", "\"m³\""].iter().all(|w| t.contains(w))), "{told:#}");
 
     // Without a word to the broker, which then says it for the gateway.
     d.kill9();

@@ -5,6 +5,7 @@ mod alerts;
 mod announce;
 mod copies;
 mod crash;
+mod discover;
 mod harness;
 mod ledger;
 mod lifecycle;

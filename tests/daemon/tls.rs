@@ -38,11 +38,14 @@ fn it_speaks_tls_with_a_password_from_a_file_and_trusts_only_the_named_authority
     };
     let d = Daemon::start(folder.path(), &with("ca.pem", "password"));
     d.stop();
+    assert_eq!(discovered(&path("heyun.toml")).0, Some(0));
 
     let mut d = Daemon::start_alone(folder.path(), &with("other.pem", "password"));
     let line = d.wait_for_line("no broker; trying again");
     assert!(line.contains("certificate") || line.contains("UnknownIssuer"), "{line}");
     d.stop();
+    let (code, log) = discovered(&path("heyun.toml"));
+    assert!(code == Some(74) && log.contains("cannot be reached"), "{log}");
 
     std::fs::write(path("wrong"), "guess").unwrap();
     let mut d = Daemon::start_alone(folder.path(), &with("ca.pem", "wrong"));
@@ -53,6 +56,12 @@ fn it_speaks_tls_with_a_password_from_a_file_and_trusts_only_the_named_authority
     let (status, log) = Daemon::spawn(folder.path(), &with("password", "password"), &[]).wait();
     assert_eq!(status.code(), Some(78), "a file without a certificate: {log}");
     broker.stop();
+}
+
+/// Another client by the same config: exit code and log.
+fn discovered(config: &str) -> (Option<i32>, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_heyun")).args(["discover", "--for", "1s", "--config", config]).output().unwrap();
+    (out.status.code(), String::from_utf8(out.stderr).unwrap())
 }
 
 pub type Authority = rcgen::CertifiedIssuer<'static, rcgen::KeyPair>;

@@ -62,6 +62,14 @@ impl Profile {
         }
     }
 
+    /// The message whose topic names the source: that of the topic or filter `written`, else the one with values whose topic is the shortest.
+    pub fn first_message(&self, written: Option<&str>) -> Option<&MessageForm> {
+        let mut with_values: Vec<&MessageForm> = self.messages.iter().filter(|m| matches!(m.says, Says::Values { .. })).collect();
+        with_values.sort_by_key(|m| m.topic.depth());
+        let fitting = written.and_then(|f| with_values.iter().find(|m| m.topic.bind(f).is_some()));
+        fitting.or(with_values.first()).copied().or(self.messages.first())
+    }
+
     /// Position of the column of flags.
     pub fn flags_column(&self) -> Option<u8> {
         self.columns.iter().position(|c| c.name == FLAGS_COLUMN).and_then(|i| u8::try_from(i).ok())

@@ -31,6 +31,12 @@ impl Bound {
     pub fn device(&self) -> Option<&str> {
         self.get(DEVICE)
     }
+
+    /// The same of any device.
+    pub fn of_any_device(mut self) -> Bound {
+        self.0.retain(|(n, _)| **n != *DEVICE);
+        self
+    }
 }
 
 /// Why a text is no template.
@@ -96,6 +102,24 @@ impl Template {
 
     pub fn has_device(&self) -> bool {
         self.levels.iter().any(|l| matches!(l, Level::Variable { name, .. } if **name == *DEVICE))
+    }
+
+    /// How many levels are what the template says: a fixed text, or what usually stands for a variable.
+    pub fn as_written(&self, bound: &Bound) -> usize {
+        let written = |l: &&Level| match l {
+            Level::Fixed(_) => true,
+            Level::Variable { name, usual } => usual.is_some() && bound.get(name) == usual.as_deref(),
+        };
+        self.levels.iter().filter(written).count()
+    }
+
+    /// True if one level at least is what the template says, and no variable stands for something unusual.
+    pub fn is_usual(&self, bound: &Bound) -> bool {
+        let unusual = |l: &Level| match l {
+            Level::Fixed(_) => false,
+            Level::Variable { name, usual } => usual.is_some() && bound.get(name) != usual.as_deref(),
+        };
+        self.as_written(bound) > 0 && !self.levels.iter().any(unusual)
     }
 
     /// The filter that hears every device, with `+` for it: each other variable stands as in `bound`, or as usual. The error is the name of
@@ -213,6 +237,21 @@ mod tests {
         assert_eq!(t("{base=zigbee2mqtt}/{device}/availability").filter(&b), Ok("z2/b15/leak/availability".into()));
         assert_eq!(t("{base=zigbee2mqtt}/{device}").filter(&Bound::default()), Ok("zigbee2mqtt/+".into()));
         assert_eq!(t("application/{application}/device/{device}/event/up").filter(&Bound::default()), Err("application"));
+    }
+
+    #[test]
+    fn what_is_usual_in_a_topic_is_seen() {
+        let of = |template: &str, topic: &str| {
+            let (t, b) = (t(template), t(template).bind(topic).unwrap());
+            (t.as_written(&b), t.is_usual(&b))
+        };
+        assert_eq!(of("{base=zigbee2mqtt}/{device}", "zigbee2mqtt/b15/leak"), (1, true));
+        assert_eq!(of("{base=zigbee2mqtt}/{device}", "z2/leak"), (0, false));
+        assert_eq!(of("{device}/sensor/{object=water_total}/state", "cellar/sensor/room/state"), (2, false));
+        assert_eq!(of("application/{application}/device/{device}/event/up", "application/7/device/1/event/up"), (4, true));
+        assert_eq!(of("{device}", "anything"), (0, false), "nothing is written there");
+        let b = t("{base=zigbee2mqtt}/{device}").bind("z2/leak").unwrap().of_any_device();
+        assert_eq!(t("{base=zigbee2mqtt}/{device}").filter(&b), Ok("z2/+".into()));
     }
 
     #[test]

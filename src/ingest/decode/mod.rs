@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr))]
 
 mod cjt188;
+pub mod discovery;
 mod flags;
 mod form;
 mod json;
@@ -23,7 +24,7 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 
-pub use proof::{Failure, prove};
+pub use proof::{Failure, number as shown_number, prove};
 
 use crate::domain::device::Profile;
 use crate::domain::engine::Input;
@@ -60,6 +61,11 @@ impl Spec {
     /// Reads by all messages of `profile`.
     pub fn whole(feed: FeedIx, tz: TimeZone, profile: &Profile) -> Spec {
         Spec::new(feed, tz, profile, 0..profile.messages.len())
+    }
+
+    /// The feed that its readings belong to.
+    pub fn feed(&self) -> FeedIx {
+        self.feed
     }
 }
 

@@ -121,8 +121,8 @@ fn line<'c>(ts: Option<Ts>, values: impl Iterator<Item = (&'c Column, i64)>, mut
     out
 }
 
-/// `338304 L`
-fn number(q: Quantity, v: i64) -> String {
+/// `338304 L`: exact, and as an example of a profile may say it.
+pub fn number(q: Quantity, v: i64) -> String {
     let (unit, places) = q.shown();
     let (sign, n, one) = (if v < 0 { "-" } else { "" }, v.unsigned_abs(), 10u64.pow(u32::from(places)));
     let fraction = if n % one == 0 { String::new() } else { format!(".{:0width$}", n % one, width = usize::from(places)) };

@@ -12,7 +12,7 @@ mod session;
 mod topics;
 
 pub use delivery::{AckSender, AckToken};
-pub use topics::{matches, source_of};
+pub use topics::{Topics, matches, source_of};
 
 use crate::broker::Broker;
 use crate::domain::engine::Input;
