@@ -1,6 +1,7 @@
 //! The grammar of the command line. Its texts are the reference: `docs/cli.md` is made of them.
 
 use crate::config;
+use crate::domain::device::is_filter;
 use crate::domain::time::Ms;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -116,9 +117,7 @@ fn span(s: &str) -> Result<Ms, String> {
 }
 
 fn filter(s: &str) -> Result<String, String> {
-    let levels: Vec<&str> = s.split('/').collect();
-    let good = |(i, l): (usize, &&str)| matches!(*l, "+" | "#") && (*l == "+" || i + 1 == levels.len()) || !l.contains(['+', '#']);
-    if !s.is_empty() && levels.iter().enumerate().all(good) {
+    if is_filter(s) {
         Ok(s.to_owned())
     } else {
         Err("this is no filter; right would be a topic in which + stands for a level and # for all that follow: meters/#".to_owned())

@@ -63,10 +63,6 @@ pub enum Error {
     #[error("the config {} has no [mqtt]: there is no broker to speak to", path.display())]
     NoBroker { path: PathBuf },
     #[error(transparent)]
-    Credentials(#[from] config::CredentialsError),
-    #[error("cannot read mqtt.ca_file {}", path.display())]
-    CaFile { path: PathBuf, source: std::io::Error },
-    #[error(transparent)]
     Simulate(#[from] sim::Error),
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -120,8 +116,7 @@ impl Error {
                 replay::Error::Write { source, .. } => output(source.kind()),
                 replay::Error::Meters { .. } | replay::Error::Header { .. } | replay::Error::Nothing { .. } => Exit::Data,
             },
-            Error::NoBroker { .. } | Error::Credentials(_) => Exit::Config,
-            Error::CaFile { source, .. } => input(source.kind()),
+            Error::NoBroker { .. } => Exit::Config,
             Error::Simulate(e) => match e {
                 sim::Error::NoDevices | sim::Error::Refused { .. } => Exit::Config,
                 sim::Error::Unacknowledged(_) => Exit::Io,
@@ -130,7 +125,6 @@ impl Error {
             Error::Listen(e) => match e {
                 ListenError::Refused { .. } | ListenError::Filter { .. } => Exit::Config,
                 ListenError::Away { .. } | ListenError::Silent { .. } => Exit::Io,
-                ListenError::Signal(_) => Exit::Internal,
             },
             Error::Daemon(e) => daemon(e),
             Error::StoreOpen(e) => store_open(e),

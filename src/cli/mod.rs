@@ -4,7 +4,6 @@
 //! `logs` sets up what goes to stderr, `reference` writes `docs/cli.md` from the grammar.
 
 mod args;
-mod broker;
 mod channels;
 mod check;
 mod devices;

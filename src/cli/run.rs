@@ -6,5 +6,5 @@ use std::path::Path;
 
 pub fn run(path: &Path) -> Result<(), Error> {
     let config = devices::load(path)?;
-    Ok(daemon::run(&config)?)
+    Ok(daemon::run(&config, path)?)
 }

@@ -1,11 +1,11 @@
 //! `heyun simulate`: the config's words as the simulator's settings.
 
 use super::args::{Leak, Simulate};
-use super::broker::Secrets;
 use super::devices;
 use super::{Error, answer};
 use crate::broker::Broker;
 use crate::config::{Config, Mqtt, Subscription};
+use crate::daemon;
 use crate::domain::device::{Format, MessageForm, Says};
 use crate::domain::time::Ts;
 use crate::domain::topology::Point;
@@ -46,10 +46,9 @@ fn settings(args: &Simulate, config: &Config, mqtt: &Mqtt) -> Result<Settings, E
 }
 
 fn broker(config: &Config, mqtt: &Mqtt) -> Result<Broker, Error> {
-    let Secrets { credentials, ca } = Secrets::read(mqtt)?;
     // Not the daemon's: two clients may not share one.
     let client_id = format!("heyun-simulate-{}", config.topology.gateway);
-    Ok(Broker { host: mqtt.host.clone(), port: mqtt.port, client_id, credentials, ca })
+    Ok(Broker { client_id, ..daemon::broker(mqtt)? })
 }
 
 fn meter(p: &Point) -> Option<Meter> {

@@ -9,6 +9,7 @@ mod backup;
 mod boot;
 mod clock;
 mod commit_rule;
+pub mod discover;
 mod engine_thread;
 mod error;
 mod health;
@@ -17,13 +18,14 @@ mod settings;
 
 pub use clock::{now, now_and_sure};
 pub use error::Error;
-pub use settings::{channels, subscriptions};
+pub use settings::{broker, channels, subscriptions};
 
 use crate::config::{self, Config};
 use crate::domain::engine::Effects;
 use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
 use crate::{announce, notify, store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,8 +41,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How long the orderly stop waits for a message that is on its way.
 const LAST_MESSAGE: Duration = Duration::from_secs(1);
 
-/// Runs until a signal or until a part ends by itself.
-pub fn run(config: &Config) -> Result<(), Error> {
+/// Runs until a signal or until a part ends by itself. `path` is the config's, for what is proposed to be written into it.
+pub fn run(config: &Config, path: &Path) -> Result<(), Error> {
     // Two workers: one can wait for a slow client while the other serves. Blocking work is bounded: two questions to the store, two exports
     // (which may wait for their clients for hours), what the stop waits for; while the network is away, every channel may have two look-ups
     // of a name hanging.
@@ -50,7 +52,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::Thread)?;
-    let result = runtime.block_on(serve(config));
+    let result = runtime.block_on(serve(config, path));
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
@@ -58,7 +60,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
 /// How a part ended: its name, and what it said.
 type Ended = (&'static str, Result<(), Error>);
 
-async fn serve(config: &Config) -> Result<(), Error> {
+async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
     let began = Instant::now();
     let mut signals = Signals::new()?;
     let topology = Arc::new(config.topology.clone());
@@ -145,7 +147,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
         backup: copied,
     };
     let mut health = health::watch(parts);
-    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone() };
+    let discovery = if config.mqtt.is_some() { discover::start(path.to_owned()) } else { web::DiscoveryDoor(None) };
+    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone(), discovery };
     let mut web_task = tokio::spawn(web::serve(listener, handles, async move {
         // A dropped sender is a stop as well.
         drop(web_stop.wait_for(|s| *s).await);

@@ -16,22 +16,27 @@ use tracing::warn;
 
 /// What the MQTT thread is told. Reads the password and the certificate.
 pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
+    Ok(mqtt::Settings {
+        broker: broker(m)?,
+        subscriptions: subscriptions(config, m),
+        since: config.topology.since,
+        clock: clock::now_and_sure,
+    })
+}
+
+/// Where the broker is, and how the daemon introduces itself.
+pub fn broker(m: &Mqtt) -> Result<Broker, Error> {
     let credentials = m.credentials(&|name| std::env::var(name).ok())?;
     let ca = match &m.ca_file {
         Some(path) => Some(certificates(path)?),
         None => None,
     };
-    Ok(mqtt::Settings {
-        broker: Broker {
-            host: m.host.clone(),
-            port: m.port,
-            client_id: m.client_id.clone(),
-            credentials: credentials.map(|c| (c.username, c.password.unwrap_or_default())),
-            ca,
-        },
-        subscriptions: subscriptions(config, m),
-        since: config.topology.since,
-        clock: clock::now_and_sure,
+    Ok(Broker {
+        host: m.host.clone(),
+        port: m.port,
+        client_id: m.client_id.clone(),
+        credentials: credentials.map(|c| (c.username, c.password.unwrap_or_default())),
+        ca,
     })
 }
 

@@ -5,8 +5,8 @@ use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
 use super::{
-    channels, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, readings, rounds, sensors, sources,
-    topology, totals,
+    channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, readings, rounds, sensors,
+    sources, topology, totals,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -61,6 +61,9 @@ macro_rules! served {
             post "/api/v1/incidents/{id}/close" incidents::close,
             get "/api/v1/sources" sources::sources,
             get "/api/v1/channels" channels::channels,
+            get "/api/v1/discovery" discovery::discovery,
+            post "/api/v1/discovery" discovery::hear,
+            post "/api/v1/discovery/stop" discovery::stop,
             get "/api/v1/live" live::live,
         }
     };

@@ -35,6 +35,12 @@ pub enum Error {
         id: String,
     },
     NoRegister,
+    /// The config names no broker.
+    NoBroker,
+    /// Somebody hears the broker already.
+    Hearing,
+    BadSeconds,
+    BadFilter,
     NotByHand,
     ReadBefore,
     NoReading,
@@ -95,6 +101,10 @@ impl Error {
             Error::UnknownIncident { .. } => (StatusCode::NOT_FOUND, "unknown_incident"),
             Error::UnknownEntry { .. } => (StatusCode::NOT_FOUND, "unknown_entry"),
             Error::NoRegister => (StatusCode::CONFLICT, "no_register"),
+            Error::NoBroker => (StatusCode::CONFLICT, "no_broker"),
+            Error::Hearing => (StatusCode::CONFLICT, "hearing"),
+            Error::BadSeconds => (StatusCode::BAD_REQUEST, "bad_seconds"),
+            Error::BadFilter => (StatusCode::BAD_REQUEST, "bad_filter"),
             Error::NotByHand => (StatusCode::CONFLICT, "not_by_hand"),
             Error::ReadBefore => (StatusCode::CONFLICT, "read_before"),
             Error::NoReading => (StatusCode::CONFLICT, "no_reading"),
@@ -128,6 +138,8 @@ impl Error {
             Error::BadParameter { name, value, .. } => (Some((*name).to_owned()), Some(value.clone())),
             Error::UnknownParameter { name, .. } => (Some(name.clone()), None),
             Error::BadField { field, .. } => (Some((*field).to_owned()), None),
+            Error::BadSeconds => (Some("seconds".to_owned()), None),
+            Error::BadFilter => (Some("filters".to_owned()), None),
             Error::UnknownPlace { key } => (Some("place".to_owned()), Some(key.clone())),
             Error::UnknownMeter { id } | Error::UnknownIncident { id } | Error::UnknownEntry { id } => {
                 (Some("id".to_owned()), Some(id.clone()))

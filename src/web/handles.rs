@@ -1,5 +1,6 @@
 //! What the web is given by the daemon, and how the handlers get at the few of these that each needs.
 
+use super::discovery::DiscoveryDoor;
 use super::error::Error;
 use super::export::Exports;
 use super::health::Health;
@@ -25,6 +26,7 @@ pub struct Handles {
     /// To the engine; bounded. When it is full, the client is told to come again.
     pub commands: mpsc::Sender<CommandRequest>,
     pub health: watch::Receiver<Arc<Health>>,
+    pub discovery: DiscoveryDoor,
 }
 
 /// What is answered after the commit: who is told "accepted" can rely on it. A caller that went away is nobody's loss.
@@ -54,6 +56,7 @@ pub struct App {
     health: HealthState,
     store: Store,
     engine: EngineDoor,
+    discovery: DiscoveryDoor,
     streams: Streams,
     exports: Exports,
     board: Board,
@@ -72,6 +75,7 @@ impl App {
             health: h.health,
             store: Store { reader: h.reader, turns: Arc::new(Semaphore::new(READER_CONNECTIONS)) },
             engine: EngineDoor(h.commands),
+            discovery: h.discovery,
             streams,
         }
     }
@@ -100,6 +104,11 @@ impl FromRef<App> for Store {
 impl FromRef<App> for EngineDoor {
     fn from_ref(a: &App) -> Self {
         a.engine.clone()
+    }
+}
+impl FromRef<App> for DiscoveryDoor {
+    fn from_ref(a: &App) -> Self {
+        a.discovery.clone()
     }
 }
 impl FromRef<App> for Exports {

@@ -11,6 +11,7 @@
 mod app;
 mod channels;
 mod clock;
+mod discovery;
 mod dto;
 mod error;
 mod events;
@@ -40,6 +41,7 @@ mod topology;
 mod totals;
 
 pub use app::{openapi, router};
+pub use discovery::{Discovery, DiscoveryCommand, DiscoveryDoor};
 pub use handles::{CommandRequest, Handles, Reply};
 pub use health::{BackupHealth, Batches, Broker, BrokerState, ChannelError, ChannelHealth, DiskHealth, Health, StoreHealth, StoreState};
 pub use metrics::reference as metrics_reference;

@@ -340,3 +340,49 @@ fn people_get_lines_that_are_a_config() {
     let untouched = heyun::config::parse(&format!("{written}\n{told}"), heyun::config::Catalogue::default());
     assert!(untouched.is_err(), "what only a person knows has to be filled in");
 }
+
+#[test]
+fn the_daemon_hears_for_the_office_and_proposes_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = Broker::start();
+    let mut d = Daemon::start(folder.path(), &config(broker.port, &folder.path().join("heyun.db"), METER));
+    assert_eq!(d.get("/api/v1/discovery")["state"], "idle");
+    let (topic, payload) = example("zigbee2mqtt");
+    broker.publish(&["-r", "-q", "1", "-t", &topic, "-m", std::str::from_utf8(&payload).unwrap()]);
+    broker.publish(&["-r", "-q", "1", "-t", "odd/thing", "-m", "?"]);
+    let hear = |d: &Daemon, seconds: u64, filters: Value| d.post("/api/v1/discovery", &json!({ "seconds": seconds, "filters": filters }));
+    let (code, body) = hear(&d, 600, json!([]));
+    assert!(code == 200 && body.contains("\"hearing\""), "{code} {body}");
+    let (code, body) = hear(&d, 600, json!([]));
+    assert!(code == 409 && body.contains("\"hearing\""), "{code} {body}");
+    d.until("both are heard", |d| d.get("/api/v1/discovery")["topics"] == 2);
+    assert_eq!(d.post("/api/v1/discovery/stop", &json!({})).0, 200);
+    d.until("it is told", |d| d.get("/api/v1/discovery")["state"] == "done");
+    let told = d.get("/api/v1/discovery");
+    let report = &told["report"];
+    assert_eq!(report["proposals"][0]["profile"], "zigbee2mqtt", "{report:#}");
+    let unknown: Vec<_> = list(&report["topics"]).iter().filter(|t| t["label"] == "unknown").map(|t| &t["topic"]).collect();
+    assert_eq!(unknown, ["odd/thing"]);
+    assert_eq!(
+        report["proposals"],
+        self::report(&folder.path().join("heyun.toml"), &["--for", "1s"])["proposals"],
+        "the command says the same"
+    );
+
+    for (seconds, filters, code) in
+        [(0, json!([]), "bad_seconds"), (5, json!(["a/#/b"]), "bad_filter"), (604_801, json!([]), "bad_seconds")]
+    {
+        let (status, body) = hear(&d, seconds, filters);
+        assert!(status == 400 && body.contains(code), "{status} {body}");
+    }
+    // Of a file that was spoilt since, and of a broker that is away.
+    let good = std::fs::read_to_string(folder.path().join("heyun.toml")).unwrap();
+    std::fs::write(folder.path().join("heyun.toml"), "[gateway").unwrap();
+    assert_eq!(hear(&d, 5, json!(["zigbee2mqtt/#"])).0, 200);
+    d.until("the file is wrong", |d| d.get("/api/v1/discovery")["code"] == "config");
+    std::fs::write(folder.path().join("heyun.toml"), good).unwrap();
+    broker.kill9();
+    assert_eq!(hear(&d, 5, json!([])).0, 200);
+    d.until("there is no broker", |d| d.get("/api/v1/discovery")["code"] == "unreachable");
+    assert!(d.get("/api/v1/discovery")["text"]["zh"].as_str().unwrap().contains("127.0.0.1"));
+}

@@ -2,7 +2,7 @@
 
 use crate::store::World;
 use heyun::domain::time::Ts;
-use heyun::web::{Batches, Broker, BrokerState, Handles, Health, Settings, StoreHealth, StoreState, serve};
+use heyun::web::{Batches, Broker, BrokerState, DiscoveryDoor, Handles, Health, Settings, StoreHealth, StoreState, serve};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -40,6 +40,7 @@ impl Served {
             reader: w.reader.clone(),
             commands: mpsc::channel(1).0,
             health: watch::channel(Arc::new(health)).1,
+            discovery: DiscoveryDoor(None),
         };
         let listener = runtime.block_on(Settings { listen: "127.0.0.1:0".parse().unwrap() }.bind()).unwrap();
         let addr = listener.local_addr().unwrap();

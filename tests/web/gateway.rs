@@ -14,7 +14,7 @@ use heyun::domain::topology::{
 use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
 use heyun::history::{Historian, Step};
 use heyun::store::{Batch, EventRecord, LedgerRecord, Reader, Settings, Writer};
-use heyun::web::{Batches, Broker, BrokerState, CommandRequest, Handles, Health, StoreHealth, StoreState, router};
+use heyun::web::{Batches, Broker, BrokerState, CommandRequest, DiscoveryDoor, Handles, Health, StoreHealth, StoreState, router};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -290,7 +290,7 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
             obeying.lock().unwrap().obey(request);
         }
     });
-    (Handles { topology, snapshot: snapshots, reader, commands, health: healths }, core, health, dir)
+    (Handles { topology, snapshot: snapshots, reader, commands, health: healths, discovery: DiscoveryDoor(None) }, core, health, dir)
 }
 
 impl Gateway {

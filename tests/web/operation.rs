@@ -75,3 +75,15 @@ async fn a_store_that_cannot_be_read_fails_history_alone_and_shows_no_paths() {
     assert!(text.contains("store_unreadable") && !text.contains("heyun.db") && !text.contains("unable to open"), "{text}");
     assert_eq!(get("/api/v1/meters").await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn without_a_broker_there_is_nothing_to_hear() {
+    let g = Gateway::new();
+    for answer in [
+        g.get("/api/v1/discovery").await,
+        g.post("/api/v1/discovery", "{\"seconds\":5}").await,
+        g.post("/api/v1/discovery/stop", "{}").await,
+    ] {
+        assert_eq!(answer.problem(409)["code"], "no_broker");
+    }
+}

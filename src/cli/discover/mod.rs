@@ -1,56 +1,18 @@
 //! `heyun discover`: hears for a while, tries what could be read, and tells it.
 
-mod json;
-mod proof;
 mod text;
 
 use super::args::{Discover, DiscoverFormat};
-use super::broker::Secrets;
 use super::{Error, answer, devices};
-use crate::broker::Broker;
-use crate::config::{self, Catalogue, Config, Mqtt};
+use crate::config::{self, Config, Mqtt};
 use crate::daemon;
-use crate::domain::device::Profile;
-use crate::domain::topology::Column;
-use crate::domain::units::Quantity;
-use crate::ingest::decode::{Clock, shown_number};
-use crate::ingest::discover::{Around, Heard, News, Plan, Proposal, listen, plan};
+use crate::daemon::discover::{self, Wish, broker, hear, report};
+use crate::ingest::decode::Clock;
+use crate::ingest::discover::{Heard, News};
 use indicatif::{ProgressBar, ProgressStyle};
-use proof::Bench;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 use tracing::{debug, info, warn};
-
-/// All that is told.
-struct Report<'a> {
-    broker: String,
-    heard: &'a Heard,
-    plan: Plan,
-    proposals: Vec<Tried>,
-    failed: Vec<Failed>,
-    /// Meters and sensors of the config that must name their subscription then, and which it is.
-    amend: Vec<(String, String)>,
-    /// Subscriptions that would bring topics which nobody reads now, by topic.
-    brought: BTreeMap<String, String>,
-}
-
-/// A proposal that was tried.
-struct Tried {
-    proposal: Proposal,
-    /// The profile that has to be written first.
-    own: Option<String>,
-    /// Of each device in their order, what the daemon would read: columns with their values in the smallest unit.
-    values: Vec<Vec<(Column, i64)>>,
-}
-
-/// One that does not go.
-struct Failed {
-    topics: Vec<String>,
-    by: String,
-    why: String,
-}
 
 pub fn run(args: &Discover) -> Result<(), Error> {
     let config = devices::load(&args.config)?;
@@ -58,29 +20,22 @@ pub fn run(args: &Discover) -> Result<(), Error> {
     let read = |source| Error::ConfigFile { path: args.config.clone(), source };
     let written = std::fs::read_to_string(&args.config).map_err(read)?;
     let (catalogue, _) = config::own_devices(&args.config).map_err(|e| Error::config(&args.config, e))?;
-    let heard = hear(args, &config, mqtt)?;
+    let heard = heard(args, &config, mqtt)?;
     let (now, sure) = daemon::now_and_sure();
     let clock = Clock { now, sure, since: config.topology.since };
     let report = report(&heard, &config, mqtt, &written, &catalogue, clock);
     let told = match args.format {
         DiscoverFormat::Text => text::told(&report),
-        DiscoverFormat::Json => json::told(&report).to_string(),
+        DiscoverFormat::Json => discover::told(&report).to_string(),
     };
     answer(told.trim_end());
     Ok(())
 }
 
-fn hear(args: &Discover, config: &Config, mqtt: &Mqtt) -> Result<Heard, Error> {
-    let Secrets { credentials, ca } = Secrets::read(mqtt)?;
-    // Of this process alone: neither the daemon nor another discovery is thrown out by it.
-    let client_id = format!("heyun-discover-{}-{}", config.topology.gateway, std::process::id());
-    let broker = Broker { host: mqtt.host.clone(), port: mqtt.port, client_id, credentials, ca };
+fn heard(args: &Discover, config: &Config, mqtt: &Mqtt) -> Result<Heard, Error> {
+    let broker = broker(config, mqtt)?;
     let span = Duration::from_millis(u64::try_from(args.span.0).unwrap_or_default());
-    let mut filters = args.filter.clone();
-    if !filters.iter().any(|f| f == "#") {
-        filters.push(format!("{}/+/+/config", args.prefix));
-        filters.push(format!("{}/+/+/+/config", args.prefix));
-    }
+    let wish = Wish { span, filters: args.filter.clone(), prefix: args.prefix.clone() };
     let bar = bar(span);
     let tell = |news: News| match news {
         News::Listening => info!(broker = %broker, seconds = span.as_secs(), "listening; Ctrl-C ends it earlier"),
@@ -91,14 +46,23 @@ fn hear(args: &Discover, config: &Config, mqtt: &Mqtt) -> Result<Heard, Error> {
         }
         News::Away(error) => warn!(error, "the connection broke; it is made again"),
     };
-    let heard = RefCell::new(Heard::new(&args.prefix, &config.topology.gateway));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(daemon::Error::Thread)?;
-    let ended = runtime.block_on(listen(&broker, &filters, span, &heard, daemon::now, &tell));
+    let ended = runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let on = |kind| signal(kind).map_err(daemon::Error::Thread);
+        let (mut interrupt, mut terminate) = (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
+        let stop = async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        Ok::<Heard, Error>(hear(&wish, &config.topology.gateway, &broker, stop, &tell).await?)
+    });
     // What the resolver's thread still does for a broker that is away must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     bar.finish_and_clear();
-    ended?;
-    let heard = heard.into_inner();
+    let heard = ended?;
     info!(messages = heard.messages(), topics = heard.topics().count(), dropped = heard.dropped().total(), "heard");
     Ok(heard)
 }
@@ -114,33 +78,4 @@ fn bar(span: Duration) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// A value with its unit, and a bare number without one.
-fn shown(c: &Column, v: i64) -> String {
-    let text = shown_number(c.quantity, v);
-    if c.quantity == Quantity::Number { text.trim_end_matches(" 1").to_owned() } else { text }
-}
-
-/// Proposes, tries, and says of the rest what it is. Pure.
-fn report<'a>(heard: &'a Heard, config: &Config, mqtt: &Mqtt, written: &str, catalogue: &Catalogue, clock: Clock) -> Report<'a> {
-    let profiles: Vec<Profile> = catalogue.names().iter().filter_map(|n| catalogue.get(n).flatten()).collect();
-    let around = Around {
-        topology: &config.topology,
-        subscriptions: daemon::subscriptions(config, mqtt),
-        primary: mqtt.subscriptions.iter().map(|s| s.primary.as_str().to_owned()).collect(),
-        profiles: &profiles,
-        clock,
-    };
-    let mut plan = plan(heard, &around);
-    let settled = Bench::new(written, config, catalogue, heard, clock).settle(std::mem::take(&mut plan.proposals));
-    Report {
-        broker: format!("{}:{}", mqtt.host, mqtt.port),
-        heard,
-        brought: settled.brought(heard),
-        plan,
-        proposals: settled.tried,
-        failed: settled.failed,
-        amend: settled.amend,
-    }
 }

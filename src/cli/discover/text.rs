@@ -1,6 +1,6 @@
 //! The report for people. What is meant for the config stands at the beginning of its line, and everything around it is a comment there.
 
-use super::{Report, Tried, shown};
+use crate::daemon::discover::{Report, Tried, shown};
 use crate::domain::flag::FlagSet;
 use crate::domain::reading::excerpt;
 use crate::domain::topology::Column;

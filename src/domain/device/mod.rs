@@ -6,7 +6,7 @@ mod pointer;
 mod template;
 
 pub use pointer::{Pointer, PointerError, Token};
-pub use template::{Bound, DEVICE, Template, TemplateError};
+pub use template::{Bound, DEVICE, Template, TemplateError, is_filter};
 
 use super::flag::{Flag, FlagSet};
 use super::time::{Ms, Ts};

@@ -195,6 +195,13 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
+/// True if `s` is a filter that a broker takes: `+` stands for a level, `#` for all that follow.
+pub fn is_filter(s: &str) -> bool {
+    let levels: Vec<&str> = s.split('/').collect();
+    let good = |(i, l): (usize, &&str)| matches!(*l, "+" | "#") && (*l == "+" || i + 1 == levels.len()) || !l.contains(['+', '#', '\0']);
+    !s.is_empty() && levels.iter().enumerate().all(good)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,21 +43,18 @@ pub enum ListenError {
     Silent { broker: String },
     #[error("the broker {broker} refuses to serve {filter:?}: its access list must let this user read it; --filter asks for less")]
     Filter { broker: String, filter: String },
-    #[error("no signal can be waited for")]
-    Signal(#[from] std::io::Error),
 }
 
-/// Hears what comes by `filters` for as long as `span`, or until SIGINT or SIGTERM.
+/// Hears what comes by `filters` for as long as `span`, or until `stop`.
 pub async fn listen(
     broker: &Broker,
     filters: &[String],
     span: Duration,
     heard: &RefCell<Heard>,
     clock: fn() -> Ts,
+    stop: impl Future<Output = ()>,
     tell: &dyn Fn(News),
 ) -> Result<(), ListenError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (client, mut eventloop) = AsyncClient::new(options(broker), REQUESTS);
     let listening = Notify::new();
     let time_is_up = async {
@@ -81,8 +78,7 @@ pub async fn listen(
     let ended = tokio::select! {
         broke = Ear { broker, filters, client: &client, eventloop: &mut eventloop, listening: &listening }.hear(heard, clock, tell) => Err(broke),
         ended = time_is_up => ended,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        () = stop => Ok(()),
     };
     if ended.is_ok() && client.try_disconnect().is_ok() {
         // A goodbye that does not arrive is a connection that ends.

@@ -1,8 +1,7 @@
 //! Whether a proposal is right: the config with it must be a config, and the daemon must read by it what was heard.
 
-use super::{Failed, Tried};
+use super::{Failed, Tried, settings};
 use crate::config::{self, Catalogue, Config, Problem};
-use crate::daemon;
 use crate::domain::device::FLAGS_COLUMN;
 use crate::domain::engine::Input;
 use crate::domain::flag::FlagSet;
@@ -260,7 +259,7 @@ impl Settled {
 }
 
 fn topics(config: &Config) -> Topics {
-    Topics::new(config.mqtt.as_ref().map(|m| daemon::subscriptions(config, m)).unwrap_or_default())
+    Topics::new(config.mqtt.as_ref().map(|m| settings::subscriptions(config, m)).unwrap_or_default())
 }
 
 /// What stands for the id while it is tried.
