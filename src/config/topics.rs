@@ -1,6 +1,7 @@
 //! MQTT topics and the filters that the config may subscribe to.
 
 use super::values::{Parsed, Wrong};
+use crate::domain::topology::LONGEST_TOPIC;
 
 /// A topic filter with at most one `+`, which stands for the device.
 ///
@@ -85,8 +86,8 @@ fn levels(s: &str, right: &str) -> Parsed<()> {
     if s.starts_with('$') {
         return Err(Wrong::new(format!("{s:?} begins with $: such topics belong to the broker"), right));
     }
-    if s.len() > 65_535 {
-        return Err(Wrong::new("the topic is longer than 65535 bytes, the most that MQTT allows", right));
+    if s.len() > LONGEST_TOPIC {
+        return Err(Wrong::new(format!("the topic is longer than {LONGEST_TOPIC} bytes"), right));
     }
     Ok(())
 }

@@ -26,6 +26,9 @@ pub struct FeedIx(pub u16);
 /// The most columns that one source can have: the width of the hot table.
 pub const MAX_COLUMNS: usize = 8;
 
+/// The longest topic in bytes: longer than any device's. With it the number of sources bounds the memory that invented names can take.
+pub const LONGEST_TOPIC: usize = 512;
+
 /// All that stands in one gateway's care.
 #[derive(Clone, Debug)]
 pub struct Topology {

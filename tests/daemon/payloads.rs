@@ -56,6 +56,12 @@ fn every_message_by_hand_ends_as_the_right_counter_with_words_for_people() {
         assert_eq!(stored, ml, "{topic}");
     }
 
+    // A name that no device has is not remembered whole: ten thousand of them would fill the memory.
+    let long = format!("plain/{}", "水".repeat(5_000));
+    broker.publish(&["-q", "1", "-t", &long, "-m", "1"]);
+    let s = heard(&mut d, &format!("{}…", &long[..510]), 1);
+    assert_eq!((&s["counts"]["rejected"]["topic"], &s["counts"]["stored"]), (&json!(1), &json!(0)), "{s}");
+
     // What is wrong, and the code that it must end as.
     let bad: &[(&str, &[u8], &str)] = &[
         ("meters/type/state", br#"{"ts":"2026-11-24T00:00:00Z","total_l":"many"}"#, "number"),

@@ -6,6 +6,7 @@ use super::{Arrival, BROKER_MESSAGE_LIMIT, FromBroker, LinkState, Settings, Stat
 use crate::broker::Broker;
 use crate::domain::engine::Input;
 use crate::domain::reading::{Refused, Reject, excerpt};
+use crate::domain::topology::LONGEST_TOPIC;
 use crate::ingest::decode::{self, Clock, Message};
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{
@@ -211,6 +212,13 @@ impl Session<'_> {
             return;
         }
         let ack = (p.qos != QoS::AtMostOnce).then(|| self.shared.delivery.borrow().token(p.pkid));
+        if p.topic.len() > LONGEST_TOPIC {
+            // No meter can be configured for it, and it is not to be remembered whole.
+            let topic = format!("{}…", &p.topic[..p.topic.floor_char_boundary(LONGEST_TOPIC)]).into();
+            let excerpt = excerpt(&p.payload);
+            self.decoded.push(Input::Refused(Refused { feed: None, topic, received: clock.now, reason: Reject::Topic, excerpt }));
+            return self.hand_out(ack, clock);
+        }
         let (known, spec) = self.topics.find(&p.topic);
         match spec {
             Some(spec) => {
@@ -222,6 +230,11 @@ impl Session<'_> {
                 self.decoded.push(Input::Refused(Refused { feed: None, topic, received: clock.now, reason: Reject::Topic, excerpt }));
             }
         }
+        self.hand_out(ack, clock);
+    }
+
+    /// Puts what one message came to into the chunk.
+    fn hand_out(&mut self, ack: Option<AckToken>, clock: Clock) {
         let last = self.decoded.len().saturating_sub(1);
         for (i, input) in self.decoded.drain(..).enumerate() {
             if let Input::Refused(r) = &input {
