@@ -379,6 +379,15 @@ fn contradictions_are_found_though_every_page_is_sound() {
     let newest_event = "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)";
     assert!(found(newest_event).iter().any(|f| matches!(f, Finding::EventsMissing { .. })));
     assert!(found(newest_event).iter().any(|f| matches!(f, Finding::NoticeWithoutEvent { .. })));
+    let entries = "INSERT INTO ledger VALUES (1, 25, 0, 'p7', '{}'), (4, 26, 0, 'p7', '{}')";
+    assert_eq!(found(entries), [Finding::EntriesMissing { first: 2, last: 3 }]);
+    assert_eq!(found("INSERT INTO ledger VALUES (1, 99, 0, 'p7', '{}')"), [Finding::EntryWithoutCommit { entry: 1, batch: 99 }]);
+    // What a repair has noted is found no more.
+    let repaired = {
+        found(entries);
+        filled.repair().unwrap()
+    };
+    assert!(repaired.after.findings.is_empty(), "{:?}", repaired.after.findings);
     let ahead = found("UPDATE checkpoints SET batch = 31 WHERE slot = 0");
     assert!(matches!(&ahead[..], [Finding::CheckpointAhead { batch: 31, newest: 30 }]), "{ahead:?}");
     let unknown = found("DELETE FROM columns WHERE source = 5; DELETE FROM sources WHERE source = 5");

@@ -367,7 +367,10 @@ fn made_true(tx: &Connection, moved: &Moved, now: Ts) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM checkpoints WHERE batch > ?1", [integer(newest_commit)])?;
     // Nobody can word a notice whose event is gone.
     tx.execute("DELETE FROM outbox WHERE event NOT IN (SELECT seq FROM events)", [])?;
-    note_events(tx, now)
+    let last = tx.query_row("SELECT coalesce((SELECT last_event FROM commits ORDER BY batch DESC LIMIT 1), 0)", [], |r| r.get(0))?;
+    note_gaps(tx, "events", last, now)?;
+    let last = tx.query_row("SELECT coalesce(max(seq), 0) FROM ledger", [], |r| r.get(0))?;
+    note_gaps(tx, "ledger", last, now)
 }
 
 /// Chunks that cannot be read are left to the damaged file; of the others their ends and columns are told as they are.
@@ -477,16 +480,15 @@ fn recount(tx: &Connection, folded: u64) -> rusqlite::Result<()> {
     tx.execute_batch("DROP TABLE found")
 }
 
-/// Numbers of events are never given twice, so those that are gone leave a gap; it is noted, so that it is no finding for ever.
-fn note_events(tx: &Connection, now: Ts) -> rusqlite::Result<()> {
-    let last: i64 = tx.query_row("SELECT coalesce((SELECT last_event FROM commits ORDER BY batch DESC LIMIT 1), 0)", [], |r| r.get(0))?;
-    let mut s = tx.prepare("SELECT seq FROM events ORDER BY seq")?;
+/// Numbers of events and entries are never given twice, so those that are gone leave a gap; it is noted, so that it is no finding for ever.
+fn note_gaps(tx: &Connection, table: &str, last: i64, now: Ts) -> rusqlite::Result<()> {
+    let mut s = tx.prepare(&format!("SELECT seq FROM {table} ORDER BY seq"))?;
     let present: Vec<i64> = s.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
     let mut expected = 1;
     for seq in present.into_iter().chain([last + 1]) {
         if seq > expected {
-            let note = format!("events {expected}..{}", seq - 1);
-            tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", (format!("lost_{}_{expected}", now.0), note))?;
+            let note = format!("{table} {expected}..{}", seq - 1);
+            tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", (format!("lost_{}_{table}_{expected}", now.0), note))?;
         }
         expected = expected.max(seq + 1);
     }

@@ -61,6 +61,7 @@ fn table(name: &str) -> Text {
         "changes" => "store_check.table.changes",
         "daily" => "store_check.table.daily",
         "expired" => "store_check.table.expired",
+        "ledger" => "store_check.table.ledger",
         "monthly" => "store_check.table.monthly",
         "hot_0" | "hot_1" | "hot_2" | "hot_3" => "store_check.table.hot",
         _ => return Text::same(name),
@@ -166,6 +167,12 @@ pub fn words(finding: &Finding, names: &Names) -> Text {
         }
         Finding::EventsMissing { first, last } => {
             say("store_check.events_missing", &[("first", (*first).into()), ("last", (*last).into())])
+        }
+        Finding::EntriesMissing { first, last } => {
+            say("store_check.entries_missing", &[("first", (*first).into()), ("last", (*last).into())])
+        }
+        Finding::EntryWithoutCommit { entry, batch } => {
+            say("store_check.entry_without_commit", &[("entry", (*entry).into()), ("batch", (*batch).into())])
         }
         Finding::EventWithoutCommit { event, batch } => {
             say("store_check.event_without_commit", &[("event", (*event).into()), ("batch", (*batch).into())])

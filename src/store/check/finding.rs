@@ -112,6 +112,15 @@ pub enum Finding {
         event: u64,
         batch: u64,
     },
+    /// Entries of the ledger: their numbers have no gaps.
+    EntriesMissing {
+        first: u64,
+        last: u64,
+    },
+    EntryWithoutCommit {
+        entry: u64,
+        batch: u64,
+    },
     NoticeWithoutEvent {
         notice: i64,
         event: u64,

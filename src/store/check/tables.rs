@@ -59,6 +59,7 @@ pub(in crate::store) fn contents(conn: &Connection, report: &mut Report, tell: &
     pass.readings(&topics, &sealed, &mut commits, folded)?;
     let events = pass.events(&commits, folded)?;
     pass.outbox(&events)?;
+    pass.ledger(&commits, folded)?;
     pass.volumes()?;
     let newest = pass.report.batch;
     let ahead = checkpoints.into_iter().filter(|batch| *batch > newest);
@@ -335,9 +336,45 @@ impl Pass<'_> {
 
     /// The numbers of all events that can be read, as spans without a gap.
     fn events(&mut self, commits: &[Commit], folded: u64) -> Result<Vec<(u64, u64)>, CheckError> {
-        let mut spans: Vec<(u64, u64)> = vec![];
         let mut findings = vec![];
-        self.rows("events", &mut |r| {
+        let spans =
+            self.numbers("events", commits, folded, &mut |event, batch| findings.push(Finding::EventWithoutCommit { event, batch }))?;
+        let missing = |(first, last)| Finding::EventsMissing { first, last };
+        findings.extend(between(&spans).map(missing));
+        let expected = spans.last().map_or(1, |span| span.1 + 1);
+        let told = self.conn.query_row("SELECT last_event FROM commits ORDER BY batch DESC LIMIT 1", [], |r| r.get(0)).map(count);
+        if let Ok(told) = told
+            && told >= expected
+        {
+            findings.push(missing((expected, told)));
+        }
+        let repaired = self.told_lost("events")?;
+        findings.retain(|f| !matches!(f, Finding::EventsMissing { first, last } if repaired.contains(&(*first, *last))));
+        self.report.findings.extend(findings);
+        Ok(spans)
+    }
+
+    fn ledger(&mut self, commits: &[Commit], folded: u64) -> Result<(), CheckError> {
+        let mut findings = vec![];
+        let spans =
+            self.numbers("ledger", commits, folded, &mut |entry, batch| findings.push(Finding::EntryWithoutCommit { entry, batch }))?;
+        let repaired = self.told_lost("ledger")?;
+        let missing = between(&spans).filter(|span| !repaired.contains(span));
+        findings.extend(missing.map(|(first, last)| Finding::EntriesMissing { first, last }));
+        self.report.findings.extend(findings);
+        Ok(())
+    }
+
+    /// The numbers in a table of numbers and their batches, as spans without a gap. `stray` hears of those whose batch is not there.
+    fn numbers(
+        &mut self,
+        table: &str,
+        commits: &[Commit],
+        folded: u64,
+        stray: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<(u64, u64)>, CheckError> {
+        let mut spans: Vec<(u64, u64)> = vec![];
+        self.rows(table, &mut |r| {
             let (seq, batch) = (count(r.get(0)?), count(r.get(1)?));
             match spans.last_mut() {
                 Some(span) if span.1 + 1 == seq => span.1 = seq,
@@ -345,26 +382,10 @@ impl Pass<'_> {
             }
             let known = commits.binary_search_by_key(&batch, |c| c.batch).is_ok() || (batch > 0 && batch <= folded);
             if !known {
-                findings.push(Finding::EventWithoutCommit { event: seq, batch });
+                stray(seq, batch);
             }
             Ok(())
         })?;
-        let mut expected = 1;
-        for (first, last) in &spans {
-            if *first > expected {
-                findings.push(Finding::EventsMissing { first: expected, last: first - 1 });
-            }
-            expected = last + 1;
-        }
-        let told = self.conn.query_row("SELECT last_event FROM commits ORDER BY batch DESC LIMIT 1", [], |r| r.get(0)).map(count);
-        if let Ok(told) = told
-            && told >= expected
-        {
-            findings.push(Finding::EventsMissing { first: expected, last: told });
-        }
-        let repaired = self.told_lost("events")?;
-        findings.retain(|f| !matches!(f, Finding::EventsMissing { first, last } if repaired.contains(&(*first, *last))));
-        self.report.findings.extend(findings);
         Ok(spans)
     }
 
@@ -409,9 +430,15 @@ impl Pass<'_> {
     }
 }
 
+/// What lies before each span, from 1.
+fn between(spans: &[(u64, u64)]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    let ends = std::iter::once(0).chain(spans.iter().map(|span| span.1));
+    ends.zip(spans).filter(|(end, span)| end + 1 < span.0).map(|(end, span)| (end + 1, span.0 - 1))
+}
+
 /// Tables whose keys have no gaps, so that two of them tell how many lie between.
 fn dense(table: &str) -> bool {
-    ["commits", "events", "sources"].contains(&table)
+    ["commits", "events", "ledger", "sources"].contains(&table)
 }
 
 fn of_batch(commits: &mut [Commit], batch: u64) -> Option<&mut Commit> {
