@@ -5,6 +5,7 @@ use crate::harness::{Broker, Daemon, config};
 use crate::publisher::{Message, publish};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::process::Command;
 
 const METERS: &str = r#"
 meters = [
@@ -186,12 +187,28 @@ fn every_month_is_right_to_the_millilitre_and_what_is_undone_leaves_no_trace() {
         all["meters"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
     };
     let mut d = Daemon::start(folder.path(), &text);
-    assert_eq!((months(&d), charts(&d)), (truth.clone(), truth));
+    assert_eq!((months(&d), charts(&d)), (truth.clone(), truth.clone()));
     let folded = registers(&d);
     assert!(
         folded.iter().any(|(key, register, _)| key == "\"believed\"" && register == &format!("{}", 5_000 + 10 * (HOURS + 4) + 70_000)),
         "{folded:?}"
     );
+
+    // Another card, from a copy that was made meanwhile: what was stated is there as well.
+    let card = tempfile::tempdir().unwrap();
+    let copy = card.path().join("copy.db").display().to_string();
+    let there = format!("{METERS}{}", config(broker.port, &card.path().join("heyun.db"), ""));
+    let there = there.replacen("[[mqtt.subscriptions]]", "client_id = \"another-card\"\n[[mqtt.subscriptions]]", 1);
+    std::fs::write(card.path().join("heyun.toml"), &there).unwrap();
+    for (of, verb) in [(folder.path(), "backup"), (card.path(), "restore")] {
+        let mut heyun = Command::new(env!("CARGO_BIN_EXE_heyun"));
+        let out = heyun.args(["store", verb, "--config"]).arg(of.join("heyun.toml")).arg(&copy).output().unwrap();
+        assert!(out.status.success(), "{verb}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    let restored = Daemon::start(card.path(), &there);
+    assert_eq!((months(&restored), charts(&restored)), (truth.clone(), truth.clone()));
+    assert_eq!(restored.get("/api/v1/meters/replaced/ledger"), d.get("/api/v1/meters/replaced/ledger"));
+    assert!(restored.stop().contains("stopped"));
 
     // All taken back.
     entries.iter().for_each(|e| undo(&d, *e));
