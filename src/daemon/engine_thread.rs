@@ -413,9 +413,8 @@ impl EngineThread {
             self.last_checkpoint = Some(Instant::now());
         }
         self.engine.committed(Some(batch.id));
-        let notices = !batch.outbox.is_empty();
-        self.after_commit(notices);
-        if notices {
+        self.after_commit(!batch.events.is_empty());
+        if !batch.outbox.is_empty() {
             self.outputs.notices.send_replace(batch.id);
         }
         Ok(())
@@ -523,7 +522,8 @@ impl EngineThread {
         })
     }
 
-    fn after_commit(&mut self, notices: bool) {
+    /// `events`: something happened, so the state is shown at once. The next batch may be open for seconds, and nothing is shown meanwhile.
+    fn after_commit(&mut self, events: bool) {
         self.rule.committed(self.now());
         let acks = std::mem::take(&mut self.acks);
         if let Some(sender) = &self.outputs.acks
@@ -532,10 +532,10 @@ impl EngineThread {
             warn!("the MQTT thread is gone; committed messages will come again as duplicates");
         }
         self.snapshot_due = true;
-        if self.replies.is_empty() && !notices {
+        if self.replies.is_empty() && !events {
             self.publish_if_due();
         } else {
-            // Who is told "closed" and then looks must see it closed; a message tells the newest figures.
+            // Who is told "closed" and then looks must see it closed; a message tells the newest figures; who waits for an alarm gets it.
             self.publish();
         }
         for told in self.replies.drain(..) {

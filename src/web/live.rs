@@ -29,6 +29,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
@@ -40,7 +41,10 @@ const QUEUE: usize = 8;
 const POINTS: usize = 200;
 /// Events read at once.
 const EVENTS: usize = 100;
+/// Between two tellings of figures.
 const BETWEEN: Duration = Duration::from_millis(500);
+/// Between two looks for incidents.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// After a question to the store failed.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -223,16 +227,25 @@ impl Stream {
         };
         // The id lets a browser that hears of no incident still come back to where it was.
         self.send("hello", Some(self.cursor), &hello).await?;
+        let mut due = Instant::now();
         loop {
             let snapshot = self.snapshots.borrow_and_update().clone();
             let caught_up = self.incidents(snapshot.last_event).await?;
-            self.points(&snapshot).await?;
+            // Figures may wait a little, an incident may not.
+            let behind = Instant::now() < due;
+            if !behind {
+                self.points(&snapshot).await?;
+                due = Instant::now() + BETWEEN;
+            }
             drop(snapshot);
-            tokio::time::sleep(BETWEEN).await;
-            if caught_up {
-                self.snapshots.changed().await.map_err(|_| Ended)?;
-            } else {
-                tokio::time::sleep(AGAIN).await;
+            sleep(LOOK_AGAIN).await;
+            if !caught_up {
+                sleep(AGAIN).await;
+                continue;
+            }
+            tokio::select! {
+                changed = self.snapshots.changed() => changed.map_err(|_| Ended)?,
+                () = sleep_until(due), if behind => {}
             }
         }
     }
