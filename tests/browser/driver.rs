@@ -232,6 +232,22 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
 
+    /// The page as it comes out of a printer, as target/screenshots/NAME.pdf; the number of its sheets.
+    pub fn paper(&self, name: &str) -> usize {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+        std::fs::create_dir_all(&folder).unwrap();
+        let printed = self.devtools("Page.printToPDF", &json!({"preferCSSPageSize": true, "printBackground": false}));
+        let pdf = BASE64_STANDARD.decode(printed["data"].as_str().expect("a document")).unwrap();
+        std::fs::write(folder.join(format!("{name}.pdf")), &pdf).unwrap();
+        // Chromium writes the objects of pages as they are; `/Pages` is their list.
+        pdf.windows(12).filter(|w| w.starts_with(b"/Type /Page") && w[11] != b's').count()
+    }
+
+    /// Shows what would be printed, on the screen.
+    pub fn as_printed(&self, yes: bool) {
+        self.devtools("Emulation.setEmulatedMedia", &json!({"media": if yes { "print" } else { "" }}));
+    }
+
     /// What the console said since it was last asked: warnings and errors.
     pub fn console(&self) -> Vec<String> {
         let log = self.vendor("se/log", json!({"type": "browser"}));

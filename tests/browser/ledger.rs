@@ -9,6 +9,7 @@ const METERS: &str = r#"
 meters = [
   { id = "b15-bulk", name = "15号楼总表", kind = "bulk", at = "b15", device = "b15", subscription = "meters", max_flow = "5 m3/h" },
   { id = "cellar", name = "地下室表", kind = "bulk", at = "b15", device = false, max_flow = "5 m3/h", serial = "LXS-15" },
+  { id = "gate", name = "门卫室表", kind = "bulk", at = "c", device = false },
 ]
 "#;
 
@@ -167,6 +168,17 @@ fn a_dial_is_read_in_a_cellar_with_a_phone() {
     browser.picture("rounds-phone");
     browser.stand_on(DESK);
     browser.picture("rounds-desk");
+
+    // The book on paper: one page for the compound's own, one for the building.
+    browser.as_printed(true);
+    let paper = browser.page_text();
+    for word in ["抄表本 和韵小区", "15号楼", "抄表日期", "LXS-15", "125.250"] {
+        assert!(paper.contains(word), "{word}: {paper}");
+    }
+    assert!(!paper.contains("全部送出") && !paper.contains("表盘读数"), "{paper}");
+    browser.picture("rounds-paper");
+    browser.as_printed(false);
+    assert_eq!(browser.paper("rounds"), 2);
     browser.is_quiet();
 }
 

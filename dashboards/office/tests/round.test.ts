@@ -41,15 +41,15 @@ const point = (key: string, at: string, topic: string): Point => ({ key, name: k
 test('the book has a page for each building, and one for what is the compound\'s own', () => {
   const topology: Topology = {
     gateway: 'test-1', time_zone: null,
-    places: [place('c', 'compound', null), place('b1', 'building', 'c'), place('u1', 'unit', 'b1'), place('f1', 'household', 'u1'), place('b2', 'building', 'c')],
+    places: [place('c', 'compound', null), place('b1', 'building', 'c'), place('u1', 'unit', 'b1'), place('f1', 'household', 'u1'), { ...place('b2', 'building', 'c'), name: 'C-roof' }],
     points: [point('gate', 'c', 'manual/gate'), point('cellar', 'b1', 'manual/cellar'), point('flat', 'f1', 'manual/flat'), point('roof', 'b2', 'meters/roof/state')],
   };
   assert.deepEqual(topology.points.map(byHand), [true, true, true, false]);
   const made = sheets(['gate', 'cellar', 'roof', 'flat'].map((key) => line({ key })), topology);
-  assert.deepEqual(made.map((s) => [s.compound, s.building, s.lines.map((l) => [l.line.key, l.where])]), [
-    ['C', '', [['gate', '']]],
-    ['C', 'B1', [['cellar', ''], ['flat', 'U1 › F1']]],
-    ['C', 'B2', [['roof', '']]],
+  assert.deepEqual(made.map((s) => [s.title, s.lines.map((l) => [l.line.key, l.where])]), [
+    ['C', [['gate', '']]],
+    ['C B1', [['cellar', ''], ['flat', 'U1 › F1']]],
+    ['C-roof', [['roof', '']]],
   ]);
 });
 

@@ -35,9 +35,8 @@ export const byHand = (point: Point): boolean => point.source?.topic.startsWith(
 /** The meters of one building (or of a compound, where they are in none), as a page of the book. */
 export interface Sheet {
   key: string;
-  compound: string;
-  /** Empty for the compound's own. */
-  building: string;
+  /** Compound and building, each named once. */
+  title: string;
   lines: { line: BookLine; where: string }[];
 }
 
@@ -51,7 +50,9 @@ export function sheets(lines: BookLine[], topology: Topology): Sheet[] {
     const key = (building ?? compound)?.key ?? '';
     let sheet = found.find((s) => s.key === key);
     if (sheet === undefined) {
-      sheet = { key, compound: compound?.name ?? '', building: building?.name ?? '', lines: [] };
+      const whole = compound?.name ?? '';
+      const part = building?.name ?? '';
+      sheet = { key, title: part.startsWith(whole) ? part : `${whole} ${part}`.trim(), lines: [] };
       found.push(sheet);
     }
     const within = path.filter((p) => p.kind === 'unit' || p.kind === 'household').reverse();
