@@ -16,7 +16,8 @@ meters = [
 struct House {
     broker: Broker,
     daemon: Daemon,
-    _folder: TempDir,
+    config: String,
+    folder: TempDir,
 }
 
 impl House {
@@ -25,7 +26,7 @@ impl House {
         let broker = Broker::start();
         let text = format!("{METERS}{}", config(broker.port, &folder.path().join("heyun.db"), ""));
         let daemon = Daemon::start(folder.path(), &text);
-        House { broker, daemon, _folder: folder }
+        House { broker, daemon, config: text, folder }
     }
 
     /// A reading of so many minutes ago.
@@ -180,6 +181,31 @@ fn a_dial_is_read_in_a_cellar_with_a_phone() {
     browser.as_printed(false);
     assert_eq!(browser.paper("rounds"), 2);
     browser.is_quiet();
+}
+
+#[test]
+fn what_is_not_taken_is_kept_and_sent_again() {
+    let mut house = House::new();
+    let browser = Browser::open(house.daemon.http, PHONE);
+    browser.visit("#/rounds");
+    browser.type_into("round-by", "李网格员");
+    browser.type_into("round-field-gate", "7.5");
+    browser.type_into("round-field-cellar", "125.25");
+    let http = house.daemon.http;
+    house.daemon.kill9();
+    browser.click("round-send-all");
+    for meter in ["gate", "cellar"] {
+        browser.until("it failed", &format!("document.querySelector('[data-testid=\"round-{meter}\"]').dataset.state === 'failed'"));
+    }
+    browser.picture("rounds-failed-phone");
+    let config = house.config.replace("127.0.0.1:0\"", &format!("127.0.0.1:{http}\""));
+    house.daemon = Daemon::start(house.folder.path(), &config);
+    browser.click("round-send-all");
+    browser.shown("round-sent-gate");
+    browser.shown("round-sent-cellar");
+    let registers = ["gate", "cellar"].map(|m| house.daemon.get(&format!("/api/v1/meters/{m}"))["register_litres"].clone());
+    assert_eq!(registers, [json!(7_500), json!(125_250)]);
+    browser.stays_on_the_host();
 }
 
 /// An expression: this is said of what is typed.
