@@ -150,7 +150,14 @@ fn the_demo_is_understood() {
     let c = good(&text(&shipped("demo.toml")));
     let t = &c.topology;
     let of = |kind| t.points.iter().filter(|p| p.kind == kind).count();
-    assert_eq!([PointKind::Bulk, PointKind::Sub, PointKind::MakeUp, PointKind::Sensor].map(of), [6, 61, 1, 6]);
+    assert_eq!([PointKind::Bulk, PointKind::Sub, PointKind::MakeUp, PointKind::Sensor].map(of), [9, 61, 1, 6]);
+    let by_hand: Vec<&str> = t
+        .points
+        .iter()
+        .filter(|p| p.source.as_ref().is_some_and(heyun::domain::topology::Binding::is_by_hand))
+        .map(|p| p.key.as_str())
+        .collect();
+    assert_eq!(by_hand, ["h2-pumps", "h3-cellar", "b16-cellar"]);
     let topic = |id| t.point(t.point_by_key(id).unwrap()).source.as_ref().map(|b| b.topic.as_str());
     assert_eq!((topic("b15-bulk"), topic("heyun-garden")), (Some("meters/b15/state"), Some("water/garden/main")));
     // What goes wrong in the simulation hangs on these.

@@ -232,6 +232,22 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
 
+    /// The page as it comes out of a printer, as target/screenshots/NAME.pdf; the number of its sheets.
+    pub fn paper(&self, name: &str) -> usize {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+        std::fs::create_dir_all(&folder).unwrap();
+        let printed = self.devtools("Page.printToPDF", &json!({"preferCSSPageSize": true, "printBackground": false}));
+        let pdf = BASE64_STANDARD.decode(printed["data"].as_str().expect("a document")).unwrap();
+        std::fs::write(folder.join(format!("{name}.pdf")), &pdf).unwrap();
+        // Chromium writes the objects of pages as they are; `/Pages` is their list.
+        pdf.windows(12).filter(|w| w.starts_with(b"/Type /Page") && w[11] != b's').count()
+    }
+
+    /// Shows what would be printed, on the screen.
+    pub fn as_printed(&self, yes: bool) {
+        self.devtools("Emulation.setEmulatedMedia", &json!({"media": if yes { "print" } else { "" }}));
+    }
+
     /// What the console said since it was last asked: warnings and errors.
     pub fn console(&self) -> Vec<String> {
         let log = self.vendor("se/log", json!({"type": "browser"}));
@@ -257,8 +273,8 @@ impl Browser {
         let asked: Vec<String> = messages
             .filter(|m| m["message"]["method"] == "Network.requestWillBeSent")
             .filter_map(|m| m["message"]["params"]["request"]["url"].as_str().map(str::to_owned))
-            // The empty page that every window begins with.
-            .filter(|url| url != "data:,")
+            // The empty page that every window begins with, and pictures of Chromium's own controls: a data: URL of ours its policy would refuse.
+            .filter(|url| !url.starts_with("data:"))
             .collect();
         assert!(!asked.is_empty(), "the log of requests is empty: nothing would be seen");
         let foreign: Vec<_> = asked.iter().filter(|url| !url.starts_with(&self.base)).collect();

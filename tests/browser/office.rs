@@ -55,6 +55,7 @@ fn every_page_fits_desk_and_phone_in_both_languages_and_themes() {
         ("meter", "#/meter/b15-bulk".to_owned(), "chart"),
         ("sensors", "#/sensors".to_owned(), "sensor-state-h2-pumps-door"),
         ("sensor", "#/sensor/b15-601-room".to_owned(), "sensor-state-b15-601-room"),
+        ("rounds", "#/rounds".to_owned(), "round-h2-pumps"),
         ("incidents", "#/incidents".to_owned(), "nav-incidents"),
         ("incident", format!("#/incident/{id}"), "incident-state"),
         ("health", "#/health".to_owned(), "health-equation"),

@@ -10,7 +10,7 @@ const NOW = T(600);
 const interval = (from: number, to: number, litres: number | null, more: Partial<Interval> = {}): Interval => ({
   from: at(from), to: at(to), litres, litres_per_hour: litres === null ? null : (litres * 60) / (to - from), kind: 'forward', gap: false, ...more,
 });
-const raw = (...intervals: Interval[]): Flow => ({ from: at(0), to: at(600), resolution: 'raw', litres: 0, intervals, buckets: [], next: null });
+const raw = (...intervals: Interval[]): Flow => ({ from: at(0), to: at(600), resolution: 'raw', litres: 0, intervals, buckets: [], ignored: [], next: null });
 
 test('raw flow is steps that end where nothing follows', () => {
   const d = draw(raw(interval(0, 15, 10), interval(15, 30, 20), interval(60, 75, 5)), NOW);

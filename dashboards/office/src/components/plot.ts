@@ -18,6 +18,8 @@ export interface Look {
   wall: (epochMs: number) => Date;
   marks: Marks;
   stretches: () => Stretch[];
+  /** When there were readings that do not count. */
+  ignored: () => number[];
   bars: boolean;
 }
 
@@ -110,6 +112,27 @@ function behind(u: uPlot, look: Look): void {
   }
 }
 
+/** A cross on the axis for each reading that does not count. */
+function crosses(u: uPlot, look: Look): void {
+  const { ctx, bbox } = u;
+  const half = 4 * devicePixelRatio;
+  const y = bbox.top + bbox.height - 2 * half;
+  ctx.save();
+  ctx.strokeStyle = css('--bad');
+  ctx.lineWidth = 2 * devicePixelRatio;
+  ctx.beginPath();
+  for (const at of look.ignored()) {
+    const x = u.valToPos(at / 1000, 'x', true);
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.moveTo(x - half, y - half);
+    ctx.lineTo(x + half, y + half);
+    ctx.moveTo(x - half, y + half);
+    ctx.lineTo(x + half, y - half);
+  }
+  ctx.stroke();
+  ctx.restore();
+}
+
 /** Above the lines: the limit. */
 function above(u: uPlot, look: Look): void {
   const limit = look.marks.limit;
@@ -168,7 +191,7 @@ export function plot(root: HTMLElement, drawn: Drawn, span: Span, look: Look, ho
     series: [{}, series('--accent', '--accent-tint'), series('--soft', '--hover', look.bars ? undefined : [5, 4])],
     hooks: {
       drawClear: [(u) => behind(u, look)],
-      draw: [(u) => above(u, look)],
+      draw: [(u) => crosses(u, look), (u) => above(u, look)],
       setCursor: [(u) => hooks.hover(u.cursor.left === undefined || u.cursor.left < 0 ? null : u.posToVal(u.cursor.left, 'x') * 1000)],
       setSelect: [
         (u) => {

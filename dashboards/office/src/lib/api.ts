@@ -86,7 +86,8 @@ export interface MeterState {
   last_reading_at: Stamp | null;
   register_litres: number | null;
   flow_litres_per_hour: number | null;
-  month: { month: string; tonnes: number; yuan: number | null } | null;
+  /** `yuan` only where a price is configured. */
+  month: { month: string; tonnes: number; yuan?: number } | null;
   silent: boolean;
   incidents: string[];
 }
@@ -177,7 +178,7 @@ export interface Interval {
   to: Stamp;
   litres: number | null;
   litres_per_hour: number | null;
-  kind: 'forward' | 'equal' | 'jitter' | 'rollover' | 'reset' | 'jump';
+  kind: 'forward' | 'equal' | 'jitter' | 'rollover' | 'reset' | 'jump' | 'replaced';
   gap: boolean;
 }
 export interface Bucket {
@@ -195,7 +196,66 @@ export interface Flow {
   litres: number;
   intervals: Interval[];
   buckets: Bucket[];
+  ignored: { time: Stamp; why: 'first' | 'held' | 'spike' | 'late' | 'ahead' | 'old' | 'refused' }[];
   next: string | null;
+}
+/** What a source sent, as it came. */
+export interface Readings {
+  columns: { name: string; quantity: string; unit: string }[];
+  /** Which of the columns is the register. */
+  register: number | null;
+  readings: { time: Stamp; values: (number | null)[] }[];
+  next: string | null;
+}
+
+/** What somebody stated about a meter. */
+export interface Entry {
+  entry: number;
+  written_at: Stamp;
+  by: string;
+  why: string;
+  deed: 'replaced' | 'calibrated' | 'corrected' | 'believed' | 'refused' | 'read' | 'undone';
+  time: Stamp | null;
+  text: Text;
+  undone_by: number | null;
+}
+export interface Ledger {
+  point: string;
+  entries: Entry[];
+}
+/** Registers are texts in litres, times Unix milliseconds or stamps, as texts. */
+export interface Statement {
+  by: string;
+  why: string;
+  deed: string;
+  time: string;
+  to?: string;
+  end_litres?: string;
+  start_litres?: string;
+  serial?: string;
+  seal?: string;
+  verified?: string;
+  register_litres?: string;
+  counts?: boolean;
+}
+/** A meter that is read by hand. */
+export interface BookLine {
+  key: string;
+  name: string;
+  place: string[];
+  serial: string | null;
+  last: Register | null;
+  litres_per_day: number | null;
+  expected_litres: number | null;
+  most_litres: number | null;
+}
+export interface Book {
+  at: Stamp;
+  meters: BookLine[];
+}
+export interface ReadReport extends Entry {
+  plausible: boolean;
+  used_litres: number | null;
 }
 
 export interface Peer<S> {
@@ -268,6 +328,8 @@ interface Problem {
   code: string;
   message: Text;
   expected?: Text | null;
+  /** The field at fault. */
+  parameter?: string | null;
 }
 
 /** A request that failed: `problem` in the gateway's own words, or null where it could not be reached. */
@@ -334,4 +396,12 @@ export const api = {
   /** `from` and `to` in Unix milliseconds, or a date at the compound. */
   flow: (meter: string, from: number | Stamp, to: number | Stamp, resolution: Resolution | 'auto') =>
     ask<Flow>(`/api/v1/meters/${enc(meter)}/flow?from=${enc(from)}&to=${enc(to)}&resolution=${resolution}&limit=5000`),
+  readings: (meter: string, from: number, to: number) => ask<Readings>(`/api/v1/meters/${enc(meter)}/readings?from=${from}&to=${to}&limit=5000`),
+  ledger: (meter: string) => ask<Ledger>(`/api/v1/meters/${enc(meter)}/ledger`),
+  state: (meter: string, what: Statement) => post<Entry>(`/api/v1/meters/${enc(meter)}/ledger`, what),
+  undo: (entry: number, by: string, why: string) => post<Entry>(`/api/v1/ledger/${entry}/undo`, { by, why }),
+  rounds: () => ask<Book>('/api/v1/rounds'),
+  /** `at` in Unix milliseconds. */
+  handIn: (meter: string, by: string, litres: string, at: number, note: string) =>
+    post<ReadReport>(`/api/v1/meters/${enc(meter)}/hand-readings`, { by, register_litres: litres, time: String(at), ...(note ? { note } : {}) }),
 };

@@ -2,6 +2,7 @@
 
 import type { Flow, Resolution } from './api';
 import { ms } from './format';
+import { doubtful } from './ledger';
 
 /** A stretch of time on the chart that is not an ordinary measurement. */
 export interface Stretch {
@@ -31,6 +32,8 @@ export interface Drawn {
   /** The mean over a gap; litres of buckets that are not complete. */
   rough: (number | null)[];
   stretches: Stretch[];
+  /** When there were readings that do not count. */
+  ignored: number[];
 }
 
 export interface Summary {
@@ -63,7 +66,8 @@ function rows(flow: Flow, now: number): Row[] {
 }
 
 export function draw(flow: Flow, now: number): Drawn {
-  const drawn: Drawn = { resolution: flow.resolution, rows: rows(flow, now), xs: [], sure: [], rough: [], stretches: [] };
+  const drawn: Drawn = { resolution: flow.resolution, rows: rows(flow, now), xs: [], sure: [], rough: [], stretches: [], ignored: [] };
+  drawn.ignored = doubtful(flow).filter((d) => d.why !== 'jump').map((d) => ms(d.time));
   const put = (x: number, sure: number | null, rough: number | null): void => {
     drawn.xs.push(x / 1000);
     drawn.sure.push(sure);
@@ -114,4 +118,5 @@ export const joined = (pages: Flow[]): Flow => ({
   to: (pages[pages.length - 1] as Flow).to,
   next: null,
   intervals: ([] as Flow['intervals']).concat(...pages.map((p) => p.intervals)),
+  ignored: ([] as Flow['ignored']).concat(...pages.map((p) => p.ignored)),
 });

@@ -3,11 +3,14 @@
 import { api, type Flow } from './api';
 import { joined } from './flow';
 import { ms } from './format';
+import { type Pick, picks } from './ledger';
 
 /** More steps than a screen has columns, and still quick to draw on an old PC. */
 const PAGES = 4;
 /** A span by the hour of at most this is answered at once. */
 const HOURLY_MS = 100 * 86_400_000;
+/** No meter reports oftener than this span could tell at once. */
+const LEAST_MS = 60_000;
 
 export async function flowOf(meter: string, from: number, to: number): Promise<Flow> {
   const first = await api.flow(meter, Math.round(from), Math.round(to), 'auto');
@@ -24,6 +27,15 @@ export async function flowOf(meter: string, from: number, to: number): Promise<F
     next = page.next;
   }
   return joined(pages);
+}
+
+/** The readings before `to`, newest first, that are no further back than `span`: fewer where the meter reports more than one answer holds. */
+export async function readingsOf(meter: string, to: number, span: number, pulse: number): Promise<Pick[]> {
+  for (let length = span; ; length /= 4) {
+    const from = Math.round(to - length);
+    const [readings, flow] = await Promise.all([api.readings(meter, from, to), api.flow(meter, from, to, 'raw')]);
+    if ((readings.next === null && flow.next === null) || length < LEAST_MS) return picks(readings, flow, pulse);
+  }
 }
 
 /** Litres since local midnight, from the ledger; null where nothing is known. `day` is the local date. */

@@ -90,3 +90,17 @@ export function wallText(wall: Date, dayOnly = false): string {
   const day = `${wall.getFullYear()}-${two(wall.getMonth() + 1)}-${two(wall.getDate())}`;
   return dayOnly ? day : `${day} ${two(wall.getHours())}:${two(wall.getMinutes())}`;
 }
+
+/** The instant at which the compound's clocks show `2026-11-22T03:31`; null where that is no time, or they leap over it. */
+export function instantOf(local: string, wall: (epochMs: number) => Date): number | null {
+  const wanted = Date.parse(`${local}Z`);
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(local) || Number.isNaN(wanted)) return null;
+  const shown = (at: number): number => {
+    const d = wall(at);
+    return Date.UTC(d.getFullYear(), d.getMonth(), d.getDate(), d.getHours(), d.getMinutes(), d.getSeconds());
+  };
+  let at = wanted;
+  // The second step is for a change of the clocks between here and there.
+  for (let i = 0; i < 2; i += 1) at += wanted - shown(at);
+  return shown(at) === wanted ? at : null;
+}

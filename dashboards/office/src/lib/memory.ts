@@ -2,17 +2,21 @@
 
 const PREFIX = 'heyun.';
 
-export function recall(key: string): string | null {
+/** For good; only for as long as the window is open. */
+const always = (): Storage => localStorage;
+export const session = (): Storage => sessionStorage;
+
+export function recall(key: string, where: () => Storage = always): string | null {
   try {
-    return localStorage.getItem(PREFIX + key);
+    return where().getItem(PREFIX + key);
   } catch {
     return null;
   }
 }
 
-export function remember(key: string, value: string): void {
+export function remember(key: string, value: string, where: () => Storage = always): void {
   try {
-    localStorage.setItem(PREFIX + key, value);
+    where().setItem(PREFIX + key, value);
   } catch {
     // See above.
   }

@@ -3,13 +3,13 @@
 import type { Point } from './api';
 
 export type Route =
-  | { view: 'overview' | 'incidents' | 'sensors' | 'health' | 'unknown' }
+  | { view: 'overview' | 'incidents' | 'sensors' | 'rounds' | 'health' | 'unknown' }
   | { view: 'place' | 'meter' | 'sensor' | 'incident'; id: string };
 
 export function parse(hash: string): Route {
   const [view = '', id] = hash.replace(/^#?\/?/, '').split('/');
   if (view === '') return { view: 'overview' };
-  if (view === 'incidents' || view === 'sensors' || view === 'health') return { view };
+  if (view === 'incidents' || view === 'sensors' || view === 'rounds' || view === 'health') return { view };
   if ((view === 'place' || view === 'meter' || view === 'sensor' || view === 'incident') && id) {
     try {
       return { view, id: decodeURIComponent(id) };

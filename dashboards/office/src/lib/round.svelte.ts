@@ -1,0 +1,129 @@
+// The round that this window is on: what is typed stays, whatever the network does, until the gateway has it.
+
+import { api, ApiError, type Book, type ReadReport } from './api';
+import { litresOf } from './dial';
+import { ms } from './format';
+import { live } from './live.svelte';
+import { recall, remember, session } from './memory';
+
+/** What somebody read and typed, and has not been taken yet. */
+export interface Draft {
+  /** In m³, as typed. */
+  text: string;
+  note: string;
+  /** When it was typed, by the gateway's clock: a cellar has no network, and it is sent later. */
+  at: number;
+  /** It was on its way without an answer: the gateway may have it. */
+  tried: boolean;
+}
+export type Result = { state: 'waiting' | 'sending' } | { state: 'sent'; report: ReadReport | null } | { state: 'failed'; error: unknown };
+
+class Round {
+  book = $state.raw<Book | null>(null);
+  error = $state.raw<unknown>(null);
+  drafts = $state.raw<Record<string, Draft>>(this.#remembered());
+  results = $state.raw<Record<string, Result>>({});
+  #queue: string[] = [];
+  #sending = false;
+
+  async load(): Promise<void> {
+    try {
+      this.book = await api.rounds();
+      this.error = null;
+    } catch (e) {
+      this.error = e;
+    }
+  }
+
+  write(key: string, change: Partial<Pick<Draft, 'text' | 'note'>>): void {
+    const old = this.drafts[key];
+    // Whole seconds: a stamp that people can compare.
+    const at = change.text === undefined && old !== undefined ? old.at : Math.floor(live.now / 1000) * 1000;
+    this.#put(key, { text: '', note: '', ...old, ...change, at, tried: change.text === undefined ? (old?.tried ?? false) : false });
+    this.#result(key, null);
+  }
+
+  /** Those that can be sent, in the order of the book. */
+  get ready(): string[] {
+    return (this.book?.meters ?? []).map((m) => m.key).filter((key) => litresOf(this.drafts[key]?.text ?? '') !== null && !this.#busy(key));
+  }
+
+  /** Sends one after the other. */
+  send(by: string, keys: string[]): void {
+    for (const key of keys) {
+      if (this.#busy(key)) continue;
+      this.#queue.push(key);
+      this.#result(key, { state: 'waiting' });
+    }
+    if (!this.#sending) void this.#work(by);
+  }
+
+  async #work(by: string): Promise<void> {
+    this.#sending = true;
+    for (let key = this.#queue.shift(); key !== undefined; key = this.#queue.shift()) await this.#one(by, key);
+    this.#sending = false;
+    await this.load();
+  }
+
+  async #one(by: string, key: string): Promise<void> {
+    const draft = this.drafts[key];
+    const litres = litresOf(draft?.text ?? '');
+    if (draft === undefined || litres === null) return this.#result(key, null);
+    this.#result(key, { state: 'sending' });
+    try {
+      const report = await api.handIn(key, by, litres, draft.at, draft.note.trim());
+      this.#taken(key, report);
+    } catch (error) {
+      const code = error instanceof ApiError ? error.problem?.code : undefined;
+      if (code === 'read_before' && draft.tried && (await this.#arrived(key, draft.at))) return this.#taken(key, null);
+      const unanswered = error instanceof ApiError && (error.status === 0 || error.status === 504);
+      if (unanswered) this.#put(key, { ...draft, tried: true });
+      this.#result(key, { state: 'failed', error });
+    }
+  }
+
+  /** True if the ledger has a hand reading of that moment: an earlier try of ours arrived, only its answer was lost. */
+  async #arrived(key: string, at: number): Promise<boolean> {
+    try {
+      return (await api.ledger(key)).entries.some((e) => e.deed === 'read' && e.time !== null && ms(e.time) === at);
+    } catch {
+      return false;
+    }
+  }
+
+  #taken(key: string, report: ReadReport | null): void {
+    const { [key]: _, ...rest } = this.drafts;
+    this.drafts = rest;
+    this.#remember();
+    this.#result(key, { state: 'sent', report });
+  }
+
+  #busy(key: string): boolean {
+    const state = this.results[key]?.state;
+    return state === 'waiting' || state === 'sending';
+  }
+
+  #result(key: string, result: Result | null): void {
+    const { [key]: _, ...rest } = this.results;
+    this.results = result === null ? rest : { ...rest, [key]: result };
+  }
+
+  #put(key: string, draft: Draft): void {
+    this.drafts = { ...this.drafts, [key]: draft };
+    this.#remember();
+  }
+
+  #remember(): void {
+    remember('round', JSON.stringify(this.drafts), session);
+  }
+
+  #remembered(): Record<string, Draft> {
+    try {
+      return JSON.parse(recall('round', session) ?? '{}') as Record<string, Draft>;
+    } catch {
+      return {};
+    }
+  }
+}
+
+export const round = new Round();
