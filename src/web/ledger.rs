@@ -47,7 +47,7 @@ pub struct EntryReport {
     undone_by: Option<u64>,
 }
 
-/// What somebody states. Registers are what the dial shows, in litres; times are RFC 3339, or the compound's wall clock.
+/// What somebody states. Registers are what the dial shows, in litres; times are RFC 3339 with an offset, a date (its first instant) or milliseconds since 1970.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateRequest {

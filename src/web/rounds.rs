@@ -53,7 +53,7 @@ pub struct ReadRequest {
     /// What the dial shows, all digits.
     #[schema(value_type = f64)]
     register_litres: Litres,
-    /// When it was read: RFC 3339, or the compound's wall clock. Left out: now.
+    /// When it was read: RFC 3339 with an offset. Left out: now.
     #[serde(default)]
     time: Option<String>,
     /// At most 2000 characters.
