@@ -17,7 +17,7 @@ for file in fuzz/fuzz_targets/*.rs; do
 done
 
 if [ "${FUZZ_EACH:-0}" -gt 0 ]; then
-    for file in config/devices/*.toml keys; do
+    for file in config/devices/*.toml keys home-assistant; do
         name=$(basename "$file" .toml)
         say "fuzzing the decoder $name alone for $FUZZ_EACH s"
         HEYUN_FUZZ=$name cargo +nightly fuzz run decode -- -max_total_time="$FUZZ_EACH" -dict=fuzz/decode.dict

@@ -1,6 +1,8 @@
-//! Any payload, read by every shipped device profile and by the keys of a subscription: never a panic, and what is accepted keeps the rules.
+//! Any payload, read by every shipped device profile, by the keys of a subscription and as an announcement to Home Assistant: never a panic, and
+//! what is accepted keeps the rules.
 //!
-//! `cargo +nightly fuzz run decode -- -dict=fuzz/decode.dict -max_len=4096`; with HEYUN_FUZZ=cjt188 by this profile alone.
+//! `cargo +nightly fuzz run decode -- -dict=fuzz/decode.dict -max_len=4096`; with HEYUN_FUZZ=cjt188 by this profile alone,
+//! with HEYUN_FUZZ=home-assistant as an announcement alone.
 #![no_main]
 
 use heyun::config::{SHIPPED, parse_device};
@@ -9,6 +11,7 @@ use heyun::domain::engine::{AHEAD, Input};
 use heyun::domain::time::Ts;
 use heyun::domain::topology::FeedIx;
 use heyun::domain::units::Unit;
+use heyun::ingest::decode::discovery::read;
 use heyun::ingest::decode::{Clock, Message, PAYLOAD_LIMIT, Spec, decode};
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
@@ -21,12 +24,17 @@ struct Decoder {
     columns: usize,
 }
 
+const ANNOUNCEMENT: &str = "home-assistant";
+
+/// Whether announcements are read, too.
+static ANNOUNCEMENTS: LazyLock<bool> = LazyLock::new(|| std::env::var("HEYUN_FUZZ").map_or(true, |only| only == ANNOUNCEMENT));
+
 /// One for each topic of each profile.
 static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(|| {
     let only = std::env::var("HEYUN_FUZZ").ok();
     let shipped = SHIPPED.iter().map(|(name, text)| parse_device(name, text).expect("a shipped profile is right"));
     let all: Vec<Profile> = shipped.chain([by_keys()]).filter(|p| only.as_ref().is_none_or(|o| *o == p.name)).collect();
-    assert!(!all.is_empty(), "HEYUN_FUZZ names no profile");
+    assert!(!all.is_empty() || only.is_some_and(|o| o == ANNOUNCEMENT), "HEYUN_FUZZ names no profile");
     all.iter().flat_map(decoders).collect()
 });
 
@@ -69,6 +77,13 @@ fn by_keys() -> Profile {
 }
 
 fuzz_target!(|payload: &[u8]| {
+    if *ANNOUNCEMENTS {
+        for topic in ["ha/sensor/a/config", "ha/binary_sensor/n/a/config", "ha/device/a/config"] {
+            if let Err(e) = read("ha", topic, payload) {
+                assert!(e.to_string().len() < 2_000, "a message is bounded");
+            }
+        }
+    }
     let clock = Clock { now: Ts(1_795_489_445_000), sure: true, since: Ts(1_262_304_000_000) };
     for decoder in DECODERS.iter() {
         for retained in [false, true] {
