@@ -5,6 +5,7 @@ mod driver;
 #[path = "../daemon/harness.rs"]
 #[allow(dead_code, reason = "made for other tests, too")]
 mod harness;
+mod heard;
 mod ledger;
 mod living;
 mod office;

@@ -5,7 +5,7 @@ use super::living::Community;
 use serde_json::json;
 
 /// Chooses a language by what the page remembers, as its switch does.
-fn speak(browser: &Browser, language: &str) {
+pub fn speak(browser: &Browser, language: &str) {
     browser.until("the page is there", "document.querySelector('[data-testid=\"lang-switch\"]')");
     for _ in 0..2 {
         if browser.js("document.documentElement.lang").as_str().is_some_and(|l| l.starts_with(language)) {
@@ -59,6 +59,7 @@ fn every_page_fits_desk_and_phone_in_both_languages_and_themes() {
         ("incidents", "#/incidents".to_owned(), "nav-incidents"),
         ("incident", format!("#/incident/{id}"), "incident-state"),
         ("health", "#/health".to_owned(), "health-equation"),
+        ("discovery", "#/discovery".to_owned(), "hear-start"),
     ];
     let mut browser = Browser::open(community.daemon.http, DESK);
     for (name, screen) in

@@ -1,5 +1,7 @@
 // What the gateway answers, as docs/api/openapi.json has it, and how to ask.
 
+import type { Discovery } from './discovery';
+
 /** RFC 3339, with the offset of the compound's clocks. */
 export type Stamp = string;
 export interface Text {
@@ -391,6 +393,9 @@ export const api = {
   sources: () => all<Sources>('/api/v1/sources', (to, page) => to.sources.push(...page.sources)),
   /** 503 is an answer too: the gateway is there and says why it is not well. */
   health: () => ask<Health>('/healthz', {}, 5_000, [503]),
+  discovery: () => ask<Discovery>('/api/v1/discovery'),
+  hear: (seconds: number, filters: string[]) => post<Discovery>('/api/v1/discovery', { seconds, filters }),
+  stopHearing: () => post<Discovery>('/api/v1/discovery/stop', {}),
   /** The following page, by the address that the gateway gave. */
   more: (next: string) => ask<Flow>(next),
   /** `from` and `to` in Unix milliseconds, or a date at the compound. */

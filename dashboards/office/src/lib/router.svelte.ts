@@ -4,7 +4,8 @@ import type { Point } from './api';
 
 export type Route =
   | { view: 'overview' | 'incidents' | 'sensors' | 'rounds' | 'health' | 'unknown' }
-  | { view: 'place' | 'meter' | 'sensor' | 'incident'; id: string };
+  | { view: 'place' | 'meter' | 'sensor' | 'incident'; id: string }
+  | { view: 'discovery' };
 
 export function parse(hash: string): Route {
   const [view = '', id] = hash.replace(/^#?\/?/, '').split('/');
@@ -17,7 +18,7 @@ export function parse(hash: string): Route {
       return { view: 'unknown' };
     }
   }
-  return { view: 'unknown' };
+  return { view: view === 'discovery' ? view : 'unknown' };
 }
 
 export const link = {
