@@ -332,14 +332,19 @@ impl EngineThread {
             Ok(entry) => {
                 info!(entry = entry.seq, point = %entry.point, deed = entry.deed.code(), by = %entry.by, "stated about a meter");
                 self.amended = true;
-                self.received = self.received.max(Some(now));
-                self.replies.push(Answer::Entry(reply, Ok(entry)));
-                self.effects.urgent = false;
-                self.commit(false)?;
+                self.stated(now, entry, reply)?;
             }
             Err(e) => answer(reply, Err(e)),
         }
         Ok(())
+    }
+
+    /// Commits an entry of the ledger at once: whoever stated it waits.
+    fn stated(&mut self, now: Ts, entry: Arc<Entry>, reply: Reply<Entry>) -> Result<(), Error> {
+        self.received = self.received.max(Some(now));
+        self.replies.push(Answer::Entry(reply, Ok(entry)));
+        self.effects.urgent = false;
+        self.commit(false)
     }
 
     /// Takes what somebody read on a dial.
@@ -347,12 +352,7 @@ impl EngineThread {
         let (now, reader) = (clock::now(), &self.reader);
         let mut past = |source, ts| reader.lookup(source, ts).map_err(|_| PastUnavailable);
         match self.engine.read_by_hand(now, hand, &mut past, &mut self.effects) {
-            Ok(entry) => {
-                self.received = self.received.max(Some(now));
-                self.replies.push(Answer::Entry(reply, Ok(entry)));
-                self.effects.urgent = false;
-                self.commit(false)?;
-            }
+            Ok(entry) => self.stated(now, entry, reply)?,
             Err(e) => answer(reply, Err(e)),
         }
         Ok(())

@@ -1,22 +1,13 @@
 //! `heyun discover` against a real broker: what it proposes is a config, and the daemon reads by it what was shown.
 
 use crate::harness::{Broker, Daemon, config};
+use crate::payloads::METER;
 use crate::publisher::{Message, publish};
 use heyun::domain::device::{Expect, Profile};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-const METER: &str = r#"
-[[meters]]
-id = "b15"
-name = "15号楼总表"
-kind = "bulk"
-at = "b15"
-subscription = "meters"
-device = "b15"
-"#;
 
 /// Shipped profiles whose devices can be told apart on one broker.
 const DEVICES: [&str; 13] = [

@@ -4,7 +4,7 @@
 use crate::harness::{Broker, Daemon, config};
 use serde_json::{Value, json};
 
-const METER: &str = r#"
+pub const METER: &str = r#"
 [[meters]]
 id = "b15"
 name = "15号楼总表"
