@@ -174,6 +174,18 @@ fn a_bad_example_names_file_example_expected_and_got() {
 }
 
 #[test]
+fn a_message_of_tomorrow_is_told_how_to_be_an_example() {
+    let timed =
+        OWN.replace("format = \"json\"", "format = \"json\"\ntime = \"/ts\"").replace("\"v\": 12.5", "\"v\": 12.5, \"ts\": 1800000000");
+    let (code, _, err) = check(CONFIG, &timed.replace("total = \"12500 L\"", "time = \"2027-01-15T08:00:00Z\", total = \"12500 L\""));
+    assert_eq!(code, 78);
+    assert!(err.contains("time_ahead") && err.contains("right: arrived = \"…\" in the example"), "{err}");
+    let timed = timed.replace("total = \"12500 L\"", "time = \"2027-01-15T08:00:00Z\", total = \"12500 L\"");
+    let (code, _, err) = check(CONFIG, &timed.replace("expect =", "arrived = \"2027-01-15T08:00:05Z\"\nexpect ="));
+    assert_eq!((code, err.as_str()), (0, ""));
+}
+
+#[test]
 fn a_run_refuses_a_profile_that_does_not_do_what_it_says() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("devices")).unwrap();
@@ -201,7 +213,7 @@ values = [
   { name = "Flow", at = ["/f", "g"], unit = "L/h" },
   { name = "flow", at = "/f", unit = "L/h", words = { off = "none" } },
 ]
-flags = [{ at = "/s", raise = { DRY = "dri" } }]
+flags = [{ at = "/s", raise = { DRY = "dri" }, bits = { 64 = "wet" } }]
 [[example]]
 topic = "own/b15"
 payload = "{}"
@@ -212,6 +224,7 @@ expect = { totl = "1 m3", refused = "never" }
     for part in [
         "devices/own.toml:3: wake: unknown key `wake`",
         "did you mean `wakes`?",
+        "messages[0].flags[0].bits.64: \"64\" is the number of no bit",
         "own.toml:5: messages[0].topic: \"own/x{device}\": the level \"x{device}\" is neither a fixed text nor one variable",
         "own.toml:7: messages[0].time: \"ts\": a JSON pointer begins with \"/\"",
         "own.toml:9: messages[0].values[0].unit: the unit \"m4\" is not known",

@@ -3,7 +3,8 @@
 use super::args::Devices;
 use super::{Error, answer};
 use crate::config::{self, Catalogue, Config, FileProblems, OwnProfile, Problem};
-use crate::domain::device::{Format, Profile, Says};
+use crate::domain::device::{FlagRule, Format, Profile, Says};
+use crate::domain::flag::Flag;
 use crate::domain::time::Ms;
 use crate::ingest::decode::{Failure, prove};
 use std::fmt::Write as _;
@@ -28,7 +29,11 @@ fn problem(f: &Failure) -> Problem {
         column: 1,
         key: format!("example[{}]", f.example),
         what: format!("the example{says} gives something else than it expects\n    expected: {}\n    got:      {}", f.expected, f.got),
-        right: "if what it got is right, expect that; if not, mend the message that reads it".to_owned(),
+        right: match f.ahead {
+            true => "arrived = \"…\" in the example, a little after its stamp (left out: 2026-11-28T00:00:00Z)",
+            false => "if what it got is right, expect that; if not, mend the message that reads it",
+        }
+        .to_owned(),
         quote: String::new(),
     }
 }
@@ -81,8 +86,12 @@ fn format(f: Format) -> &'static str {
 }
 
 fn formats(p: &Profile) -> String {
-    let mut all: Vec<&str> = p.messages.iter().filter(|m| matches!(m.says, Says::Values { .. })).map(|m| format(m.format)).collect();
-    all.dedup();
+    let mut all: Vec<&str> = vec![];
+    for m in p.messages.iter().filter(|m| matches!(m.says, Says::Values { .. })) {
+        if !all.contains(&format(m.format)) {
+            all.push(format(m.format));
+        }
+    }
     all.join(", ")
 }
 
@@ -103,7 +112,13 @@ fn flags(p: &Profile) -> Vec<&'static str> {
     let mut out: Vec<&'static str> = vec![];
     for m in &p.messages {
         let Says::Values { flags, .. } = &m.says else { continue };
-        for flag in flags.iter().flat_map(|f| &f.raise).flat_map(|(_, set)| set.iter()) {
+        let of = |f: &FlagRule| {
+            let sets = f.raise.iter().map(|(_, set)| *set).chain(f.bits.iter().map(|(_, set)| *set));
+            // That something is not known is no property of the device.
+            let otherwise = Some(f.otherwise).filter(|flag| *flag != Flag::UnknownStatus);
+            sets.flat_map(|set| set.iter().collect::<Vec<_>>()).chain(otherwise).collect::<Vec<_>>()
+        };
+        for flag in flags.iter().flat_map(of) {
             if !out.contains(&flag.code()) {
                 out.push(flag.code());
             }
@@ -122,6 +137,7 @@ fn all_of(p: &Profile) -> String {
     line("format", &formats(p));
     line("columns", &columns(p).join(", "));
     line("flags", &if flags(p).is_empty() { "none".to_owned() } else { flags(p).join(", ") });
+    line("presence", if p.messages.iter().any(|m| matches!(m.says, Says::Presence { .. })) { "told" } else { "not told" });
     line("time", if is_timed(p) { "its own" } else { "that of arrival" });
     if let Some(wakes) = p.wakes {
         line("wakes", &format!("at least every {}", hours(wakes)));

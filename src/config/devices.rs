@@ -24,11 +24,11 @@ pub(super) static MESSAGES: Shape =
     Shape { path: "messages[]", keys: &["topic", "format", "each", "when", "identity", "time", "values", "flags", "presence"], hints: &[] };
 pub(super) static VALUES: Shape =
     Shape { path: "messages[].values[]", keys: &["name", "at", "unit", "scale", "required", "words"], hints: &[] };
-pub(super) static FLAGS: Shape = Shape { path: "messages[].flags[]", keys: &["at", "raise", "quiet", "otherwise"], hints: &[] };
+pub(super) static FLAGS: Shape = Shape { path: "messages[].flags[]", keys: &["at", "raise", "bits", "quiet", "otherwise"], hints: &[] };
 pub(super) static PRESENCE: Shape = Shape { path: "messages[].presence", keys: &["at", "online", "offline"], hints: &[] };
 pub(super) static EXAMPLE: Shape = Shape {
     path: "example[]",
-    keys: &["says", "topic", "payload", "payload_hex", "retained", "expect"],
+    keys: &["says", "topic", "payload", "payload_hex", "retained", "arrived", "expect"],
     hints: &[("expected", "expect = { … }")],
 };
 
@@ -356,16 +356,27 @@ fn words(t: &Table<'_>, unit: Option<Unit>) -> Option<Vec<(String, i64)>> {
 fn flag(t: &Table<'_>, format: Format) -> Option<FlagRule> {
     let at = at(t, format);
     let right = "{ DRY = \"dry\", 3 = [\"tamper\", \"battery_low\"] }: the flag that a word raises, or several";
-    let entries = t.get("raise").map_or(Some(vec![]), |f| f.entries(right));
-    let entry = |(word, f): (&str, Field<'_>)| {
-        let flags: Vec<Option<Flag>> = f.one_or_many().iter().map(|f| f.parsed(flag_code)).collect();
-        Some((word.to_owned(), flags.into_iter().collect::<Option<FlagSet>>()?))
-    };
-    let raise: Vec<Option<(String, FlagSet)>> = entries?.into_iter().map(entry).collect();
-    let raise = raise.into_iter().collect::<Option<Vec<_>>>();
+    let raise = meanings(t, "raise", right, |word, _| Some(word.to_owned()));
+    let right = "{ 0 = \"battery_low\", 4 = \"tamper\" }: the flag that a bit of a number raises, the lowest is 0, the highest 63";
+    let bits = meanings(t, "bits", right, |bit, f| match bit.parse() {
+        Ok(bit @ 0..=63u8) => Some(bit),
+        _ => f.wrong(format!("{bit:?} is the number of no bit"), right),
+    });
     let quiet = t.get("quiet").map_or(Some(vec![]), |f| f.texts(|s| Ok(s.to_owned())));
     let otherwise = t.get("otherwise").map_or(Some(Flag::UnknownStatus), |f| f.parsed(flag_code));
-    Some(FlagRule { at: at?, raise: raise?, quiet: quiet?, otherwise: otherwise? })
+    Some(FlagRule { at: at?, raise: raise?, bits: bits?, quiet: quiet?, otherwise: otherwise? })
+}
+
+/// What each key of a table raises.
+fn meanings<T>(t: &Table<'_>, key: &'static str, right: &str, name: impl Fn(&str, &Field<'_>) -> Option<T>) -> Option<Vec<(T, FlagSet)>> {
+    let entries = t.get(key).map_or(Some(vec![]), |f| f.entries(right));
+    let entry = |(word, f): (&str, Field<'_>)| {
+        let name = name(word, &f);
+        let flags: Vec<Option<Flag>> = f.one_or_many().iter().map(|f| f.parsed(flag_code)).collect();
+        Some((name?, flags.into_iter().collect::<Option<FlagSet>>()?))
+    };
+    let all: Vec<Option<(T, FlagSet)>> = entries?.into_iter().map(entry).collect();
+    all.into_iter().collect()
 }
 
 fn flag_code(s: &str) -> Parsed<Flag> {
@@ -424,6 +435,7 @@ fn example(t: &Table<'_>, columns: &[Column], identified: bool) -> Option<Exampl
         }
     };
     let retained = t.get("retained").map_or(Some(false), |f| f.boolean());
+    let arrived = t.get("arrived").map_or(Some(None), |f| f.date(instant).map(Some));
     let expect_field = t.need("expect", "expect = { total = \"338.304 m3\" }");
     let expect = expect_field.as_ref().and_then(|f| expect(f, columns));
     if let (Some(f), Some(Expect::Readings(all)), true) = (&expect_field, &expect, identified)
@@ -434,7 +446,8 @@ fn example(t: &Table<'_>, columns: &[Column], identified: bool) -> Option<Exampl
             "device = \"…\" in each reading that is expected",
         );
     }
-    Some(Example { line: t.line(), says: says?, topic: topic?.to_owned(), payload: payload?, retained: retained?, expect: expect? })
+    let (topic, payload, expect) = (topic?.to_owned(), payload?, expect?);
+    Some(Example { line: t.line(), says: says?, topic, payload, retained: retained?, arrived: arrived?, expect })
 }
 
 fn hex(s: &str) -> Parsed<Vec<u8>> {

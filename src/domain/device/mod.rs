@@ -161,9 +161,11 @@ pub struct ValueRule {
 pub struct FlagRule {
     pub at: Vec<Place>,
     pub raise: Vec<(String, FlagSet)>,
+    /// What each bit of a number raises (0: the lowest). Empty: numbers are words like others.
+    pub bits: Vec<(u8, FlagSet)>,
     /// Words that mean nothing bad.
     pub quiet: Vec<String>,
-    /// What every other word raises.
+    /// What every other word, and every other bit, raises.
     pub otherwise: Flag,
 }
 
@@ -176,6 +178,8 @@ pub struct Example {
     pub topic: String,
     pub payload: Vec<u8>,
     pub retained: bool,
+    /// When it came. None: when all examples come that do not say.
+    pub arrived: Option<Ts>,
     pub expect: Expect,
 }
 

@@ -22,12 +22,36 @@ fn words(rule: &FlagRule, text: &str, into: &mut FlagSet) {
         into.extend(meaning);
         return;
     }
+    if !rule.bits.is_empty() {
+        match number(text) {
+            Some(n) => bits(rule, n, into),
+            None => into.insert(rule.otherwise),
+        }
+        return;
+    }
     let joins = |c: char| !(c.is_alphanumeric() || c == '_' || c == '-');
     for word in text.split(joins).map(|w| w.trim_matches('-')).filter(|w| !w.is_empty()) {
         match look_up(rule, word) {
             Some(meaning) => into.extend(meaning),
             None => into.insert(rule.otherwise),
         }
+    }
+}
+
+fn bits(rule: &FlagRule, n: u64, into: &mut FlagSet) {
+    for bit in (0..64u8).filter(|bit| n >> bit & 1 == 1) {
+        match rule.bits.iter().find(|(b, _)| *b == bit) {
+            Some((_, meaning)) => into.extend(*meaning),
+            None => into.insert(rule.otherwise),
+        }
+    }
+}
+
+/// A whole number, or one in hexadecimal digits with 0x before them.
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => hex.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u64::from_str_radix(hex, 16).ok())?,
+        None => text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?,
     }
 }
 
@@ -50,12 +74,49 @@ mod tests {
         let rule = FlagRule {
             at: vec![],
             raise: raise.iter().map(|(w, f)| (w.to_string(), [*f].into_iter().collect())).collect(),
+            bits: vec![],
             quiet: vec!["OK".into(), "normal state".into()],
             otherwise: Flag::UnknownStatus,
         };
+        by(&rule, raw)
+    }
+
+    fn by(rule: &FlagRule, raw: &str) -> String {
         let mut set = FlagSet::NONE;
-        read(&rule, Raw::Json(raw), &mut set);
+        read(rule, Raw::Json(raw), &mut set);
         set.to_string()
+    }
+
+    #[test]
+    fn each_bit_of_a_status_word_has_its_meaning() {
+        let bits = [(0, vec![Flag::BatteryLow]), (2, vec![Flag::Burst, Flag::Leak]), (63, vec![Flag::Tamper])];
+        let rule = FlagRule {
+            at: vec![],
+            raise: vec![("0xFF".into(), [Flag::NoAnswer].into_iter().collect())],
+            bits: bits.into_iter().map(|(b, f)| (b, f.into_iter().collect())).collect(),
+            quiet: vec!["--".into()],
+            otherwise: Flag::DeviceFault,
+        };
+        for (raw, want) in [
+            (r#""0x0000""#, "none"),
+            ("0", "none"),
+            (r#""--""#, "none"),
+            (r#""0x0001""#, "battery_low"),
+            ("5", "leak, burst, battery_low"),
+            (r#""0X5""#, "leak, burst, battery_low"),
+            (r#""0x0021""#, "battery_low, device_fault"),
+            ("9223372036854775808", "tamper"),
+            // A word that is listed is a word.
+            (r#""0xff""#, "no_answer"),
+            // What is no number of 64 bits is not lost.
+            ("18446744073709551616", "device_fault"),
+            ("-1", "device_fault"),
+            ("1.5", "device_fault"),
+            (r#""0x""#, "device_fault"),
+            (r#""BURST""#, "device_fault"),
+        ] {
+            assert_eq!(by(&rule, raw), want, "{raw}");
+        }
     }
 
     #[test]
