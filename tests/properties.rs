@@ -16,7 +16,7 @@ mod gateway;
 mod world;
 
 use gateway::{Gateway, Store};
-use heyun::domain::engine::{Checkpoint, Command, Input, Recent};
+use heyun::domain::engine::{Checkpoint, Command, Input, MAX_SOURCES, Recent};
 use heyun::domain::meter::Ledger;
 use heyun::domain::reading::{Outcome, Reading, Refused, Reject, SourceId, Values};
 use heyun::domain::time::{Month, Ms, Ts};
@@ -392,6 +392,33 @@ fn a_past_that_cannot_be_read_changes_nothing() {
         assert!(p.gateway.out.list.is_empty());
     }
     assert_eq!(p.gateway.handle(p.now, &reading(Some(START + Ms::minutes(5)))), Outcome::Stored);
+}
+
+#[test]
+fn invented_names_neither_fill_the_memory_nor_keep_a_meter_from_being_heard() {
+    let mut p = Play::new();
+    let reading = |topic: &str| {
+        Input::Reading(Reading {
+            feed: FeedIx(0),
+            topic: topic.into(),
+            ts: Some(START),
+            received: START,
+            values: Values::single(7),
+            retained: false,
+            clock_sure: true,
+        })
+    };
+    for i in 0..MAX_SOURCES + 500 {
+        let outcome = p.gateway.handle(START, &reading(&format!("flood/{i}")));
+        let wanted = if i < MAX_SOURCES { Outcome::Stored } else { Outcome::Rejected(Reject::Sources { limit: MAX_SOURCES }) };
+        assert_eq!(outcome, wanted, "{i}");
+    }
+    assert_eq!(p.gateway.handle(START, &reading(TOPICS[0])), Outcome::Stored);
+    let s = p.gateway.engine.snapshot(START);
+    assert_eq!((s.sources.len(), s.counts.received), (MAX_SOURCES + 1, MAX_SOURCES as u64 + 501));
+    p.gateway.commit();
+    let again = p.gateway.store.fold(&Arc::clone(&p.gateway.topology), None);
+    assert_eq!(again.snapshot(START).points, p.gateway.engine.snapshot(START).points);
 }
 
 #[test]

@@ -44,7 +44,7 @@ use std::sync::Arc;
 /// A time stamp this far ahead of the clock is a wrong clock somewhere.
 pub const AHEAD: Ms = Ms::minutes(10);
 
-/// The most sources one gateway keeps apart: beyond it a topic is somebody's mistake.
+/// The most sources one gateway keeps apart: beyond it a topic that the config does not name is somebody's mistake.
 pub const MAX_SOURCES: usize = 10_000;
 
 /// The longest name of a person and the longest reason or note, in characters.
@@ -477,11 +477,12 @@ impl Engine {
         Outcome::Rejected(reason)
     }
 
-    /// Position of the source of this topic, made if it is new; None if there are too many.
+    /// Position of the source of this topic, made if it is new; None if there are too many. A meter's own always has room: others must not keep
+    /// it from being heard.
     fn source_of(&mut self, topic: &Arc<str>) -> Option<usize> {
         match self.by_topic.get(topic) {
             Some(at) => Some(*at),
-            None if self.sources.len() >= MAX_SOURCES => None,
+            None if self.sources.len() >= MAX_SOURCES && !self.readers_of_topic.contains_key(&**topic) => None,
             None => Some(self.add_source(Source::new(topic.clone()))),
         }
     }
