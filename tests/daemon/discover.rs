@@ -184,6 +184,10 @@ fn what_is_proposed_is_a_config_and_the_daemon_reads_what_was_shown() {
 /// The newest values of a source as the database holds them, by column.
 fn stored(d: &Daemon, topic: &str, source: &Value) -> Vec<(String, i64)> {
     let columns: Vec<String> = list(&source["columns"]).iter().map(|c| c["name"].as_str().unwrap().to_owned()).collect();
+    if columns.is_empty() {
+        // Only that it is there was heard so far.
+        return vec![];
+    }
     let asked = (0..columns.len()).map(|i| format!("v{i}")).collect::<Vec<_>>().join(", ");
     let sql = format!("SELECT {asked} FROM readings JOIN sources USING (source) WHERE topic = ?1 ORDER BY ts DESC");
     let db = d.database();
