@@ -7,12 +7,13 @@
 //! Only `cli` and `daemon` see this module; they hand each other module its own settings. It knows nothing of ours but `domain`.
 //!
 //! Reading order: `reader` walks the TOML, `values` understands the texts in it, `gateway`, `places`, `subscriptions`, `meters`, `sensors` and
-//! `bindings` each own a part of the file; `devices` reads the profiles beside it.
+//! `bindings` each own a part of the file; `devices` and `examples` read the profiles beside it.
 
 mod bindings;
 mod channels;
 mod credentials;
 mod devices;
+mod examples;
 mod gateway;
 mod meters;
 mod mqtt;
