@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Nothing here takes this long on a machine that is alive.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing here takes this long on a machine that is alive. The longest is a meter that late rows disturbed: it is left alone for a minute.
+pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// How often a condition that nobody announces is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
