@@ -11,11 +11,12 @@ use crate::domain::topology::{Point, PointIx, Topology};
 use rumqttc::{AsyncClient, ClientError, Event, EventLoop, LastWill, Outgoing, Packet, Publish, QoS};
 use serde_json::Value;
 use std::collections::HashSet;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 use words::{OFFLINE, ONLINE, Words};
 
@@ -87,13 +88,27 @@ async fn run(settings: Settings, topology: Arc<Topology>, snapshot: watch::Recei
     };
     // Only the speaker is broken off by the stop: the line brings its last words out, and ends with the goodbye.
     let talk = async {
+        let speak = async {
+            speaker.speak().await;
+            // Nothing more can come. That the engine is gone is for others to tell: this must not look like the cause.
+            pending::<()>().await;
+        };
         tokio::select! {
-            () = speaker.speak() => {}
+            () = speak => {}
             () = stop => {}
         }
-        if *connected.borrow() > 0 && say(&client, words.status_topic(), OFFLINE).await.is_ok() && client.disconnect().await.is_ok() {
-            sleep(GOODBYE).await;
+        if *connected.borrow() == 0 {
+            return;
         }
+        let goodbye = async {
+            if say(&client, words.status_topic(), OFFLINE).await.is_ok() && client.disconnect().await.is_ok() {
+                // The line ends when it has written it.
+                pending::<()>().await;
+            }
+        };
+        // A broker that reads nothing any more must not hold up the stop; it says offline for us.
+        let in_time = timeout(GOODBYE, goodbye).await.is_ok();
+        debug!(in_time, "goodbye");
     };
     tokio::select! {
         () = line.hold() => {}
