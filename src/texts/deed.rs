@@ -9,15 +9,16 @@ use jiff::tz::TimeZone;
 /// What an entry of the ledger states.
 pub fn deed(deed: &Deed, tz: &TimeZone) -> Text {
     let at = |ts: Ts| Arg::from(Stamp::new(ts, tz).full().to_string());
-    let litres = |v: Millilitres| Arg::from(Decimal::litres(v));
+    // As on the dial.
+    let cubic_metres = |v: Millilitres| Arg::from(Decimal::tonnes(v));
     let or_none = |t: &Option<String>| t.as_deref().map_or_else(|| say("ledger.none", &[]), Text::same);
     match deed {
         Deed::Replaced { ts, end, start, serial, seal, verified } => say(
             "ledger.replaced",
             &[
                 ("at", at(*ts)),
-                ("end", end.map_or_else(|| Arg::from(say("ledger.unread", &[])), litres)),
-                ("start", litres(*start)),
+                ("end", end.map_or_else(|| say("ledger.unread", &[]), |v| say("ledger.dial", &[("register", cubic_metres(v))])).into()),
+                ("start", cubic_metres(*start)),
                 ("serial", or_none(serial).into()),
                 ("seal", or_none(seal).into()),
                 ("verified", or_none(verified).into()),
@@ -25,13 +26,13 @@ pub fn deed(deed: &Deed, tz: &TimeZone) -> Text {
         ),
         Deed::Calibrated { ts, dial, offset, counts } => {
             let key = if *counts { "ledger.calibrated_counts" } else { "ledger.calibrated" };
-            say(key, &[("at", at(*ts)), ("dial", litres(*dial)), ("offset", litres(*offset))])
+            say(key, &[("at", at(*ts)), ("dial", cubic_metres(*dial)), ("offset", cubic_metres(*offset))])
         }
-        Deed::Corrected { ts, register } => say("ledger.corrected", &[("at", at(*ts)), ("register", litres(*register))]),
+        Deed::Corrected { ts, register } => say("ledger.corrected", &[("at", at(*ts)), ("register", cubic_metres(*register))]),
         Deed::Believed { ts } => say("ledger.believed", &[("at", at(*ts))]),
         Deed::Refused { from, to: Some(to) } => say("ledger.refused", &[("from", at(*from)), ("to", at(*to))]),
         Deed::Refused { from, to: None } => say("ledger.refused_on", &[("from", at(*from))]),
-        Deed::Read { ts, register } => say("ledger.read", &[("at", at(*ts)), ("register", litres(*register))]),
+        Deed::Read { ts, register } => say("ledger.read", &[("at", at(*ts)), ("register", cubic_metres(*register))]),
         Deed::Undone { entry } => say("ledger.undone", &[("entry", usize::try_from(*entry).unwrap_or(usize::MAX).into())]),
     }
 }

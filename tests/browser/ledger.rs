@@ -78,7 +78,7 @@ fn a_replacement_is_stated_and_taken_back_without_a_mouse() {
     browser.press("Enter");
     browser.shown("entry-1");
     let entry = browser.text("entry-1");
-    for word in ["换表", "500310.5", "LXLC-42", "王师傅", "换表单 12 号", "有效"] {
+    for word in ["换表", "500.3105 m³", "LXLC-42", "王师傅", "换表单 12 号", "有效"] {
         assert!(entry.contains(word), "{word}: {entry}");
     }
     browser.picture("ledger-stated");
