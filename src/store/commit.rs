@@ -1,5 +1,6 @@
 //! One batch, one transaction.
 
+use super::adopted::{self, AdoptedRecord};
 use super::batch::{Batch, Committed};
 use super::connection;
 use super::error::{CommitError, OpenError, ReadError};
@@ -240,6 +241,10 @@ impl Committer {
     }
 
     /// Marks entries of the outbox.
+    pub(super) fn adopt(&mut self, records: &[AdoptedRecord]) -> Result<(), CommitError> {
+        adopted::write(&mut self.conn, records).map_err(|source| CommitError::Adopt { source })
+    }
+
     pub(super) fn mark(&mut self, mark: &Mark) -> Result<(), CommitError> {
         outbox::mark(&mut self.conn, mark).map_err(|source| CommitError::Mark { source })
     }

@@ -85,6 +85,8 @@ pub enum CommitError {
     Settled { batch: u64, source: ReadError },
     #[error("the outbox cannot be marked: {source}")]
     Mark { source: rusqlite::Error },
+    #[error("nothing can be adopted: {source}")]
+    Adopt { source: rusqlite::Error },
     #[error("days cannot be told: {source}")]
     Tell { source: rusqlite::Error },
     #[error("closing: {source}; nothing is lost, the log is read at the next start")]
@@ -98,6 +100,7 @@ impl CommitError {
         match self {
             CommitError::Sqlite { source, .. }
             | CommitError::Mark { source }
+            | CommitError::Adopt { source }
             | CommitError::Tell { source }
             | CommitError::Close { source } => sqlite_kind(source),
             CommitError::Settled { source: ReadError::Sqlite(source), .. } => sqlite_kind(source),

@@ -9,6 +9,7 @@
 //! Who calls: the engine's thread writes and looks up, the web, the mirror and the exports read from blocking threads, the daemon opens and
 //! closes. Everything here blocks; nothing here may be awaited. The file is drawn in `docs/design/03-store.md`.
 
+mod adopted;
 mod backup;
 mod batch;
 mod btree;
@@ -40,6 +41,7 @@ mod snapshot;
 mod volumes;
 mod writer;
 
+pub use adopted::{AdoptedRecord, Adoptions};
 pub use backup::{BackupError, Copy, Step, backup};
 pub use batch::{Batch, Checkpoint, Committed, EventRecord, LedgerRecord};
 pub use check::{CheckError, CheckStep, Depth, Finding, Lost, Report, Silence, Whole, check};
@@ -82,6 +84,20 @@ pub fn open(settings: &Settings) -> Result<(Writer, Reader), OpenError> {
     let reader = Reader::new(path.clone());
     let writer = Writer::start(conn, path, lock)?;
     Ok((writer, reader))
+}
+
+/// What was adopted into a file, beside a running daemon or without one. Leaves nothing beside the file: a config is checked by whoever may read it.
+pub fn adopted(settings: &Settings) -> Result<Vec<(u64, AdoptedRecord)>, OpenError> {
+    let path = connection::resolve(&settings.path)?;
+    if !path.exists() {
+        return Err(OpenError::Missing { path });
+    }
+    let e = |e| OpenError::sqlite(&path, e);
+    // Without a log nobody has it open, and a connection that expects one would make one.
+    let is_open = part::beside(&path, "-wal").exists();
+    let conn = if is_open { connection::to_read(&path) } else { connection::to_read_still(&path) }.map_err(e)?;
+    schema::check_current(&conn, &path)?;
+    adopted::all(&conn).map_err(e)
 }
 
 /// Opens an existing file for reading only, beside a running daemon or without one. Takes no lock, migrates nothing: a file of another

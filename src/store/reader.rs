@@ -1,5 +1,6 @@
 //! Asking the store, from any thread that may block.
 
+use super::adopted::{self, AdoptedRecord};
 use super::batch::EventRecord;
 use super::connection;
 use super::error::ReadError;
@@ -145,6 +146,11 @@ impl Reader {
 
     pub fn identities(&self) -> Result<Vec<IdentityRecord>, ReadError> {
         self.ask(query::identities)
+    }
+
+    /// What was adopted and not dropped since, with the numbers of the rows, in their order.
+    pub fn adopted(&self) -> Result<Vec<(u64, AdoptedRecord)>, ReadError> {
+        self.ask(|c| Ok(adopted::all(c)?))
     }
 
     /// The bodies of all entries of the ledger, in their order.

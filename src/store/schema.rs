@@ -11,7 +11,7 @@ pub const APPLICATION_ID: i32 = 0x4845_5955;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
-const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED, QUANTITIES, LEDGER];
+const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED, QUANTITIES, LEDGER, ADOPTED];
 
 const V1: &str = r"
 -- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
@@ -278,6 +278,18 @@ CREATE VIEW v_ledger AS
 SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS written, point, body ->> 'deed' AS deed, body ->> 'by' AS by,
        body ->> 'why' AS why, EXISTS (SELECT 1 FROM ledger u WHERE u.body ->> 'entry' = l.seq) AS undone, body
 FROM ledger l;
+";
+
+const ADOPTED: &str = r"
+-- Devices that were taken over from what was heard: entries of the config and device profiles, as the TOML that the config file would have.
+-- kind: profile, subscription, meter, sensor; key: its name or id. Rows are only added; of each kind and key the newest counts. toml: NULL
+-- where it was dropped.
+CREATE TABLE adopted (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, by TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, toml TEXT) STRICT;
+
+CREATE VIEW v_adopted AS
+SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS time, by, kind, key,
+       NOT EXISTS (SELECT 1 FROM adopted n WHERE n.kind = a.kind AND n.key = a.key AND n.seq > a.seq) AND toml IS NOT NULL AS counts, toml
+FROM adopted a;
 ";
 
 /// Where a file stands.

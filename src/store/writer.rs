@@ -1,5 +1,6 @@
 //! The one thread that writes, and the handle that it is asked by.
 
+use super::adopted::{AdoptedRecord, Adoptions};
 use super::batch::{Batch, Committed};
 use super::commit::Committer;
 use super::error::{CommitError, OpenError};
@@ -37,6 +38,7 @@ pub(super) enum Job {
     Volumes(Ask),
     Keep(Retention),
     Mark(Mark, Box<dyn FnOnce(Result<(), CommitError>) + Send>),
+    Adopt(Vec<AdoptedRecord>, SyncSender<Result<(), CommitError>>),
     /// The last one: whoever still holds an [`Outbox`] keeps nothing open.
     Close,
 }
@@ -75,6 +77,11 @@ impl Writer {
     /// The way to mark entries of the outbox.
     pub fn outbox(&self) -> Outbox {
         Outbox::new(self.jobs.clone())
+    }
+
+    /// The way to adopt devices.
+    pub fn adoptions(&self) -> Adoptions {
+        Adoptions::new(self.jobs.clone())
     }
 
     /// The way to tell days. Without it none is told, and those that rows come late for are taken back all the same.
@@ -150,6 +157,9 @@ fn serve(mut committer: Committer, queue: &Receiver<Job>) -> Result<(), rusqlite
             Job::Volumes(ask) => committer.volumes(ask),
             Job::Keep(kept) => committer.keep(kept),
             Job::Mark(mark, told) => told(committer.mark(&mark)),
+            Job::Adopt(records, reply) => {
+                let _ = reply.send(committer.adopt(&records));
+            }
             Job::Close => break,
         }
     }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 /// What made each version of the schema out of the one before it.
-pub const VERSIONS: [&str; 7] = [
+pub const VERSIONS: [&str; 8] = [
     include_str!("../data/store/version-1.sql"),
     include_str!("../data/store/version-2.sql"),
     include_str!("../data/store/version-3.sql"),
@@ -15,6 +15,7 @@ pub const VERSIONS: [&str; 7] = [
     include_str!("../data/store/version-5.sql"),
     include_str!("../data/store/version-6.sql"),
     include_str!("../data/store/version-7.sql"),
+    include_str!("../data/store/version-8.sql"),
 ];
 
 /// A file of that version with some batches in it. They have neither late rows, events nor checkpoints.
