@@ -14,6 +14,11 @@ pub fn still_starting(wait: Duration) {
     tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(wait.as_micros()).unwrap_or(u32::MAX))]);
 }
 
+/// The orderly stop has begun, and a start follows in the same process, which ends with [`ready`].
+pub fn reloading() {
+    tell(&[NotifyState::Reloading]);
+}
+
 /// The orderly stop has begun.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);

@@ -38,7 +38,7 @@ pub enum Command {
     Run(ConfigFile),
     /// Tell every problem of a config file, with its line and what would be right.
     ///
-    /// Changes nothing and needs no rights: no password is read, no database opened, no broker asked. Problems go to stderr, exit code 78.
+    /// Changes nothing and needs no rights: no password is read, no broker asked, and of the database only what was adopted, where it can be read. Problems go to stderr, exit code 78.
     Check(ConfigFile),
     /// The devices whose messages are understood: their profiles, with topics, columns and what to know of them.
     ///
@@ -60,6 +60,9 @@ pub enum Command {
     ///
     /// Works beside a running daemon and without one, and changes nothing. The columns, and what to do in Excel or WPS: docs/guide/export.md. Number of rows, SHA-256 and the newest commit that is in it go to stderr.
     Export(Export),
+    /// Devices that were adopted on the pages or by the API: as lines for the config file, or dropped.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// The ways to tell people.
     #[command(subcommand)]
     Channels(ChannelsCommand),
@@ -73,6 +76,51 @@ pub struct ConfigFile {
     /// The config (TOML).
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print what was adopted as TOML, to be kept in the config file.
+    ///
+    /// What the config file says itself, it goes on to say: an entry that stands in both is the file's. So the lines can be copied at any time, and dropped later or never. Works beside a running daemon.
+    Export(ConfigExport),
+    /// Drop something that was adopted, while the daemon does not run: the way out where it and the config file no longer go together.
+    ///
+    /// Its readings stay. Beside a running daemon, drop it on the page or by the API.
+    Drop(ConfigDrop),
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigExport {
+    /// The config (TOML): its database is read.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Not the lines, but the text of this adopted device profile: the file NAME.toml in `devices/` beside the config.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigDrop {
+    /// The config (TOML): its database is written.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Who drops it.
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    #[arg(value_enum, value_name = "KIND")]
+    pub kind: Adoptable,
+    /// Its id or name.
+    #[arg(value_name = "KEY")]
+    pub key: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Adoptable {
+    Profile,
+    Subscription,
+    Meter,
+    Sensor,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,12 @@
 //! `heyun channels`.
 
-use super::{Error, answer, devices};
+use super::{Error, answer, config};
 use crate::{daemon, notify};
 use std::path::Path;
 
 /// Sends a test message by each channel, or by the one that is named, and says what became of it.
 pub fn test(path: &Path, name: Option<&str>) -> Result<(), Error> {
-    let config = devices::load(path)?;
+    let config = config::file(path)?.config().clone();
     let mut channels = daemon::channels(&config)?;
     if let Some(name) = name {
         let known = channels.iter().map(|c| c.name.to_string()).collect();

@@ -1,10 +1,11 @@
 //! `heyun check`.
 
-use super::{Error, answer, devices};
+use super::{Error, answer, config};
 use std::path::Path;
 
 pub fn run(path: &Path) -> Result<(), Error> {
-    let config = devices::load(path)?;
+    let joined = config::load(path)?;
+    let config = joined.config;
     let subscriptions = config.mqtt.as_ref().map_or(0, |m| m.subscriptions.len());
     let metered = config.topology.metered().count();
     let mut told = vec![counted(metered, "meter")];
@@ -16,9 +17,13 @@ pub fn run(path: &Path) -> Result<(), Error> {
     };
     also(config.topology.points.len() - metered, "sensor");
     also(config.own_profiles.len(), "device profile");
+    let adopted = joined.adopted.len();
     // Without any, nobody is told: that is allowed, and not hidden.
     let channels = counted(config.channels.len(), "channel");
     told.extend([counted(subscriptions, "subscription"), channels]);
+    if adopted > 0 {
+        told.push(format!("{adopted} of these adopted"));
+    }
     answer(&format!("{}: ok ({})", path.display(), told.join(", ")));
     Ok(())
 }

@@ -1,42 +1,12 @@
-//! `heyun devices`, and the config with its device profiles proven: one whose own examples fail is not used.
+//! `heyun devices`.
 
 use super::args::Devices;
 use super::{Error, answer};
-use crate::config::{self, Catalogue, Config, FileProblems, OwnProfile, Problem};
+use crate::config::{self, Catalogue};
 use crate::domain::device::{FlagRule, Format, Profile, Says};
 use crate::domain::flag::Flag;
 use crate::domain::time::Ms;
-use crate::ingest::decode::{Failure, prove};
 use std::fmt::Write as _;
-use std::path::Path;
-
-/// Reads the config, and runs the examples of the user's own profiles.
-pub fn load(path: &Path) -> Result<Config, Error> {
-    let config = config::load(path).map_err(|e| Error::config(path, e))?;
-    let failed: Vec<FileProblems> = config.own_profiles.iter().filter_map(|own| failed(own, &config)).collect();
-    if failed.is_empty() { Ok(config) } else { Err(Error::ConfigProblems { path: path.to_owned(), files: failed }) }
-}
-
-fn failed(own: &OwnProfile, config: &Config) -> Option<FileProblems> {
-    let problems: Vec<Problem> = prove(&own.profile, &config.topology.tz).iter().map(problem).collect();
-    (!problems.is_empty()).then(|| FileProblems { file: own.file.clone(), problems })
-}
-
-fn problem(f: &Failure) -> Problem {
-    let says = f.says.as_ref().map_or(String::new(), |s| format!(" ({s})"));
-    Problem {
-        line: f.line,
-        column: 1,
-        key: format!("example[{}]", f.example),
-        what: format!("the example{says} gives something else than it expects\n    expected: {}\n    got:      {}", f.expected, f.got),
-        right: match f.ahead {
-            true => "arrived = \"…\" in the example, a little after its stamp (left out: 2026-11-28T00:00:00Z)",
-            false => "if what it got is right, expect that; if not, mend the message that reads it",
-        }
-        .to_owned(),
-        quote: String::new(),
-    }
-}
 
 /// Lists the profiles, or tells all of one.
 pub fn list(args: &Devices) -> Result<(), Error> {

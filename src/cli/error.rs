@@ -56,6 +56,10 @@ pub enum Error {
     UnknownChannel { name: String, known: Vec<String> },
     #[error("there is no device profile {name:?}; right would be one of: {}", known.join(", "))]
     UnknownDevice { name: String, known: Vec<String> },
+    #[error("no device profile {name:?} was adopted; {}", if known.is_empty() { "none was".to_owned() } else { format!("right would be one of: {}", known.join(", ")) })]
+    NotAdopted { name: String, known: Vec<String> },
+    #[error(transparent)]
+    Drop(#[from] daemon::DropError),
     #[error("the config {} names no channel: nobody is told of anything; add [[channels]], see docs/guide/alerts.md", path.display())]
     NoChannel { path: PathBuf },
     #[error("{failed} of {of} channels did not take the test message")]
@@ -106,7 +110,13 @@ impl Error {
 
     pub fn exit(&self) -> Exit {
         match self {
-            Error::LogFilter(_) | Error::UnknownChannel { .. } | Error::UnknownDevice { .. } => Exit::Usage,
+            Error::LogFilter(_) | Error::UnknownChannel { .. } | Error::UnknownDevice { .. } | Error::NotAdopted { .. } => Exit::Usage,
+            Error::Drop(e) => match e {
+                daemon::DropError::Unknown { .. } => Exit::Usage,
+                daemon::DropError::Open(e) => store_open(e),
+                daemon::DropError::Read(e) => store_read(e),
+                daemon::DropError::Write(_) => Exit::Io,
+            },
             Error::ConfigFile { source, .. } => input(source.kind()),
             Error::ConfigProblems { .. } | Error::NoChannel { .. } => Exit::Config,
             Error::ChannelsFailed { .. } => Exit::Io,
@@ -189,7 +199,8 @@ fn output(kind: ErrorKind) -> Exit {
 fn daemon(e: &daemon::Error) -> Exit {
     match e {
         // What the config points at is not there or not right; starting again will not mend it.
-        daemon::Error::Credentials(_)
+        daemon::Error::Config(_)
+        | daemon::Error::Credentials(_)
         | daemon::Error::Channel { .. }
         | daemon::Error::Subscription { .. }
         | daemon::Error::NoCertificate { .. } => Exit::Config,

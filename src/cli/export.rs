@@ -2,7 +2,7 @@
 
 use super::args::{Export as Args, ExportFormat, ExportKind, ExportLang, LogFormat, MeterKind};
 use super::export_file::Part;
-use super::{Error, devices};
+use super::{Error, config};
 use crate::domain::time::{Ts, instant};
 use crate::domain::topology::{PointKind, Topology};
 use crate::export::{self, Export, Form, Kind, Lang, Progress, Request, Selection, Summary, Unknown, Wanted};
@@ -15,7 +15,7 @@ use tracing::info;
 
 pub fn run(args: &Args, format: LogFormat) -> Result<(), Error> {
     let path = &args.config.config;
-    let config = devices::load(path)?;
+    let config = config::load(path)?.config;
     let request = request(args, &config.topology)?;
     let reader = store::open_reader(&store::Settings { path: config.store.path.clone() })?;
     let export = Export::prepare(&reader, &config.topology, &request)?;

@@ -6,6 +6,7 @@
 mod args;
 mod channels;
 mod check;
+mod config;
 mod devices;
 mod discover;
 mod error;
@@ -22,7 +23,7 @@ pub use devices::table as devices_table;
 pub use error::{Error, Exit};
 pub use reference::reference;
 
-use args::{ChannelsCommand, Cli, Command, LogFormat};
+use args::{ChannelsCommand, Cli, Command, ConfigCommand, LogFormat};
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
@@ -63,6 +64,8 @@ fn obey(cli: &Cli) -> Result<(), Error> {
         Command::Export(e) => export::run(e, cli.log_format),
         Command::Simulate(s) => simulate::run(s),
         Command::Replay(r) => replay::run(r, cli.log_format),
+        Command::Config(ConfigCommand::Export(c)) => config::export(c),
+        Command::Config(ConfigCommand::Drop(c)) => config::drop_adopted(c),
         Command::Channels(ChannelsCommand::Test(c)) => channels::test(&c.config, c.channel.as_deref()),
         Command::Store(c) => store::run(c),
     }

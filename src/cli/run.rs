@@ -1,10 +1,12 @@
 //! `heyun run`.
 
-use super::{Error, devices};
+use super::Error;
 use crate::daemon;
 use std::path::Path;
 
 pub fn run(path: &Path) -> Result<(), Error> {
-    let config = devices::load(path)?;
-    Ok(daemon::run(&config, path)?)
+    daemon::run(path).map_err(|e| match e {
+        daemon::Error::Config(e) => Error::config(path, e),
+        e => Error::Daemon(e),
+    })
 }

@@ -1,7 +1,7 @@
 //! `heyun simulate`: the config's words as the simulator's settings.
 
 use super::args::{Leak, Simulate};
-use super::devices;
+use super::config;
 use super::{Error, answer};
 use crate::broker::Broker;
 use crate::config::{Config, Mqtt, Subscription};
@@ -13,7 +13,7 @@ use crate::sim::{self, Feed, Form, Meter, Sensor, Settings, Summary, Then};
 use jiff::Timestamp;
 
 pub fn run(args: &Simulate) -> Result<(), Error> {
-    let config = devices::load(&args.config)?;
+    let config = config::load(&args.config)?.config;
     let Some(mqtt) = &config.mqtt else { return Err(Error::NoBroker { path: args.config.clone() }) };
     let told = |s: &Summary| answer(&format!("history: {s}"));
     let summary = sim::run(&settings(args, &config, mqtt)?, &told)?;

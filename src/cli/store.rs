@@ -7,7 +7,7 @@ mod restore;
 mod stats;
 
 use super::args::StoreCommand;
-use super::{Error, devices};
+use super::{Error, config};
 use crate::store::{Settings, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
@@ -26,7 +26,7 @@ pub fn run(command: &StoreCommand) -> Result<(), Error> {
 fn settings(file: Option<&PathBuf>, config: Option<&PathBuf>) -> Result<Settings, Error> {
     let path = match (file, config) {
         (Some(path), _) => path.clone(),
-        (None, Some(config)) => devices::load(config)?.store.path,
+        (None, Some(config)) => config::file(config)?.config().store.path.clone(),
         (None, None) => return Err(Error::NoDatabase),
     };
     Ok(Settings { path })

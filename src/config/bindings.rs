@@ -144,7 +144,8 @@ fn topic<'f, 'd>(m: &Table<'_>, feeds: &'f [Draft<'d>]) -> Option<(&'f Draft<'d>
             }
         }
         (None, None) => {
-            let only = if let [only] = feeds { Some(only) } else { None };
+            let own: Vec<&Draft<'d>> = feeds.iter().filter(|d| !d.is_added).collect();
+            let only = if let [only] = own.as_slice() { Some(*only) } else { None };
             match named.or(only).map(|feed| (feed, feed.filter.as_ref())) {
                 Some((_, None)) => None,
                 Some((feed, Some(filter))) if !filter.has_device() => Some((feed, filter.as_str().to_owned())),
@@ -188,7 +189,9 @@ fn the_only_one_with_devices<'f, 'd>(device: &Field<'_>, feeds: &'f [Draft<'d>])
     if feeds.iter().any(|d| d.filter.is_none()) {
         return None; // it is not known yet whether there is only one
     }
-    let with: Vec<&Draft<'d>> = feeds.iter().filter(|d| d.has_identity() || d.filter.as_ref().is_some_and(Filter::has_device)).collect();
+    // An adopted one is meant by its name only: what the file says must not depend on what was adopted.
+    let with: Vec<&Draft<'d>> =
+        feeds.iter().filter(|d| !d.is_added).filter(|d| d.has_identity() || d.filter.as_ref().is_some_and(Filter::has_device)).collect();
     match with.as_slice() {
         [only] => Some(only),
         [] => device

@@ -126,6 +126,11 @@ impl Catalogue {
         names
     }
 
+    /// Those that are the user's own.
+    pub fn own_names(&self) -> impl Iterator<Item = &str> {
+        self.own.keys().map(String::as_str)
+    }
+
     /// Takes the text of a profile that is no file yet.
     pub fn add(&mut self, name: &str, text: &str) -> Result<(), Vec<Problem>> {
         let profile = parse(name, text)?;

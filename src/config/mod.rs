@@ -9,6 +9,7 @@
 //! Reading order: `reader` walks the TOML, `values` understands the texts in it, `gateway`, `places`, `subscriptions`, `meters`, `sensors` and
 //! `bindings` each own a part of the file; `devices` and `examples` read the profiles beside it.
 
+mod adopted;
 mod bindings;
 mod channels;
 mod credentials;
@@ -29,6 +30,7 @@ mod topics;
 mod values;
 mod web;
 
+pub use adopted::{Adopted, AdoptedKind, Joined, Written, entries};
 pub use channels::{Address, Channel, ChannelKind, Language};
 pub use credentials::{CredentialsError, SecretFrom};
 pub use devices::{Catalogue, FileProblems, OwnProfile, SHIPPED, known_keys as known_device_keys, parse as parse_device};
@@ -46,7 +48,8 @@ use reader::{Doc, Shape};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// All that the config file says.
 #[derive(Clone, Debug)]
@@ -78,20 +81,7 @@ const DEVICES: &str = "devices";
 
 /// Reads and checks a config file, and the device profiles in the directory `devices` beside it.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
-    let bytes = std::fs::read(path).map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
-    let (catalogue, mut wrong) = own_devices(path)?;
-    let config = match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(text, catalogue),
-        Err(e) => Err(vec![not_utf8(&bytes, e.valid_up_to())]),
-    };
-    match config {
-        Ok(config) if wrong.is_empty() => return Ok(config),
-        Ok(_) => {}
-        Err(problems) => wrong.insert(0, FileProblems { file: path.to_owned(), problems }),
-    }
-    // What a config gets wrong only because a profile could not be read is no mistake of its own.
-    wrong.retain(|f| !f.problems.is_empty());
-    Err(LoadError::Problems(wrong))
+    Ok(Written::read(path)?.config().clone())
 }
 
 /// The user's own device profiles beside a config file, and what is wrong in others of them.
@@ -136,13 +126,42 @@ static ROOT: Shape = Shape {
 
 /// Checks the text of a config file that may name the profiles of `catalogue`. Pure: no file, no clock, no environment.
 pub fn parse(text: &str, catalogue: Catalogue) -> Result<Config, Vec<Problem>> {
-    let (document, syntax) = DeTable::parse_recoverable(text);
-    let doc = Doc::new(text);
+    parse_with(text, "", catalogue)
+}
+
+/// The same with entries of lists behind those of the text, from elsewhere: a TOML text of its own, whose lines are counted on. What the text
+/// leaves out (which subscription a device is of) it means as if there were nothing else.
+pub fn parse_with(text: &str, added: &str, catalogue: Catalogue) -> Result<Config, Vec<Problem>> {
+    let (mut document, mut syntax) = DeTable::parse_recoverable(text);
+    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let (whole, begins) = (format!("{text}{gap}{added}"), text.len() + gap.len());
+    // Moved behind the text, so that its spans are those of the whole.
+    let moved = format!("{:begins$}{added}", "");
+    let (more, wrong) = DeTable::parse_recoverable(&moved);
+    syntax.extend(wrong);
+    join(document.get_mut(), more.into_inner());
+    let doc = Doc::with_added(&whole, begins);
     let config = read(&doc, &document, &catalogue);
     let problems = doc.finish(&syntax);
     match config {
         Some(config) if problems.is_empty() => Ok(Config { own_profiles: catalogue.into_own(), ..config }),
         _ => Err(problems),
+    }
+}
+
+/// Puts the entries of lists behind those that are there.
+fn join<'d>(table: &mut DeTable<'d>, more: DeTable<'d>) {
+    for (key, value) in more {
+        let span = value.span();
+        match (table.get_mut(&key).map(Spanned::get_mut), value.into_inner()) {
+            (Some(DeValue::Array(here)), DeValue::Array(more)) => more.into_iter().for_each(|item| here.push(item)),
+            (Some(DeValue::Table(here)), DeValue::Table(more)) => join(here, more),
+            // What else stands there already stays.
+            (Some(_), _) => {}
+            (None, value) => {
+                table.insert(key, Spanned::new(span, value));
+            }
+        }
     }
 }
 

@@ -32,6 +32,8 @@ impl Shape {
 /// The text of a config file and the problems found in it so far.
 pub(super) struct Doc<'d> {
     text: &'d str,
+    /// Where what was added from elsewhere begins.
+    begins: usize,
     line_starts: Vec<usize>,
     notes: RefCell<Vec<Note>>,
 }
@@ -45,8 +47,13 @@ struct Note {
 
 impl<'d> Doc<'d> {
     pub fn new(text: &'d str) -> Doc<'d> {
+        Doc::with_added(text, text.len())
+    }
+
+    /// From `begins` on it is no part of the file.
+    pub fn with_added(text: &'d str, begins: usize) -> Doc<'d> {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
-        Doc { text, line_starts, notes: RefCell::default() }
+        Doc { text, begins, line_starts, notes: RefCell::default() }
     }
 
     pub fn root(&'d self, table: &'d Spanned<DeTable<'d>>, shape: &'static Shape) -> Table<'d> {
@@ -124,6 +131,11 @@ impl<'d> Table<'d> {
     /// Line of the file where the table begins.
     pub fn line(&self) -> usize {
         self.doc.line_starts.partition_point(|s| *s <= self.span.start)
+    }
+
+    /// It is no part of the file.
+    pub fn is_added(&self) -> bool {
+        self.span.start >= self.doc.begins
     }
 
     /// The value of `key`, if the file has it.

@@ -61,6 +61,8 @@ pub(super) struct Draft<'d> {
     pub filter: Option<Filter>,
     heard: Vec<Heard>,
     profile: Option<Arc<Profile>>,
+    /// It is no part of the file.
+    pub is_added: bool,
 }
 
 impl Draft<'_> {
@@ -134,7 +136,7 @@ fn draft<'d>(t: &Table<'d>, earlier: &[Draft<'d>], catalogue: &Catalogue) -> Dra
     });
     let topic = t.get("topic");
     let written = topic.as_ref().map(|f| f.parsed(Filter::parse));
-    let mut draft = Draft { topic, name: name.unwrap_or_default(), filter: None, heard: vec![], profile: None };
+    let mut draft = Draft { topic, name: name.unwrap_or_default(), filter: None, heard: vec![], profile: None, is_added: t.is_added() };
     match t.get("profile") {
         Some(f) => {
             draft.profile = named(t, &f, catalogue).map(Arc::new);

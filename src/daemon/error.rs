@@ -1,6 +1,6 @@
 //! Why the daemon did not start, or ended by itself.
 
-use crate::config::CredentialsError;
+use crate::config::{CredentialsError, LoadError};
 use crate::ingest::mqtt::StartError;
 use crate::store::{CommitError, OpenError, ReadError};
 use std::io;
@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(transparent)]
+    Config(#[from] LoadError),
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error("mqtt.ca_file: cannot read {}: {source}", .path.display())]

@@ -9,6 +9,7 @@ mod backup;
 mod boot;
 mod clock;
 mod commit_rule;
+mod configured;
 pub mod discover;
 mod engine_thread;
 mod error;
@@ -17,17 +18,20 @@ mod historian;
 mod settings;
 
 pub use clock::{now, now_and_sure};
+pub use configured::{DropError, drop_adopted, file as config_file, load as configured};
 pub use error::Error;
 pub use settings::{broker, channels, subscriptions};
 
-use crate::config::{self, Config};
+use crate::config::{self, Written};
 use crate::domain::engine::Effects;
 use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
 use crate::{announce, notify, store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
@@ -41,18 +45,19 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How long the orderly stop waits for a message that is on its way.
 const LAST_MESSAGE: Duration = Duration::from_secs(1);
 
-/// Runs until a signal or until a part ends by itself. `path` is the config's, for what is proposed to be written into it.
-pub fn run(config: &Config, path: &Path) -> Result<(), Error> {
+/// Runs by the config file `path` until a signal or until a part ends by itself.
+pub fn run(path: &Path) -> Result<(), Error> {
+    let written = configured::file(path)?;
     // Two workers: one can wait for a slow client while the other serves. Blocking work is bounded: two questions to the store, two exports
-    // (which may wait for their clients for hours), what the stop waits for; while the network is away, every channel may have two look-ups
+    // (which may wait for their clients for hours), a device that is adopted, what the stop waits for; while the network is away, every channel may have two look-ups
     // of a name hanging.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(6 + 2 * config.channels.len())
+        .max_blocking_threads(8 + 2 * written.config().channels.len())
         .enable_all()
         .build()
         .map_err(Error::Thread)?;
-    let result = runtime.block_on(serve(config, path));
+    let result = runtime.block_on(serve_on(written, path));
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
@@ -60,9 +65,51 @@ pub fn run(config: &Config, path: &Path) -> Result<(), Error> {
 /// How a part ended: its name, and what it said.
 type Ended = (&'static str, Result<(), Error>);
 
-async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
+/// Why the daemon stopped serving.
+enum End {
+    Stopped,
+    /// Something was adopted or dropped: the config is read anew.
+    Again,
+}
+
+/// What is not stopped and started anew with the rest.
+struct Lasting {
+    signals: Signals,
+    discovery: discover::Desk,
+    /// With the address that the config gives it: clients that come in between wait, they are not refused.
+    listener: Option<(SocketAddr, std::net::TcpListener)>,
+}
+
+impl Lasting {
+    async fn listen(&mut self, addr: SocketAddr) -> std::io::Result<TcpListener> {
+        let listener = match self.listener.take() {
+            Some((same, listener)) if same == addr => listener,
+            _ => web::Settings { listen: addr }.bind().await?.into_std()?,
+        };
+        let ours = TcpListener::from_std(listener.try_clone()?)?;
+        self.listener = Some((addr, listener));
+        Ok(ours)
+    }
+}
+
+/// Serves by the config, and again by what it is then, whenever that was changed from within.
+async fn serve_on(mut written: Written, path: &Path) -> Result<(), Error> {
+    let mut lasting = Lasting { signals: Signals::new()?, discovery: discover::start(path.to_owned()), listener: None };
+    while let End::Again = serve(written, &mut lasting).await? {
+        written = configured::file(path)?;
+    }
+    Ok(())
+}
+
+async fn serve(written: Written, lasting: &mut Lasting) -> Result<End, Error> {
     let began = Instant::now();
-    let mut signals = Signals::new()?;
+    let (writer, reader) = store::open(&store::Settings { path: written.config().store.path.clone() })?;
+    let whole = configured::joined(written, &configured::adopted(&reader.adopted()?))?;
+    whole
+        .in_file
+        .iter()
+        .for_each(|a| info!(kind = a.kind.code(), key = a.key, "adopted, and in the config file as well: the file's counts"));
+    let config = &whole.config;
     let topology = Arc::new(config.topology.clone());
     let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
     let announcer = config.mqtt.as_ref().zip(mqtt_settings.as_ref()).and_then(|(m, same)| settings::announce(m, same));
@@ -70,7 +117,6 @@ async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
     if channels.is_empty() {
         info!("the config names no channel: incidents are shown, and nobody is told of them");
     }
-    let (writer, reader) = store::open(&store::Settings { path: config.store.path.clone() })?;
     let config::Retention { metering, other } = config.store.retention;
     writer.keep(store::Retention { metering, other })?;
     // A fold may take seconds: a signal that comes meanwhile ends the process, for nothing has happened yet.
@@ -80,15 +126,15 @@ async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
     });
     let (mut engine, last_batch) = tokio::select! {
         folded = folding => folded.map_err(|_| Error::Died("the fold"))??,
-        name = signals.next() => {
+        name = lasting.signals.next() => {
             info!(signal = name, "stopped before it was ready");
-            return Ok(());
+            return Ok(End::Stopped);
         }
     };
     let mut effects = Effects::default();
     engine.boot(clock::now(), last_batch, &mut effects);
     let addr = config.web.listen;
-    let listener = web::Settings { listen: addr }.bind().await.map_err(|source| Error::Bind { addr, source })?;
+    let listener = lasting.listen(addr).await.map_err(|source| Error::Bind { addr, source })?;
     let bound = listener.local_addr().map_err(|source| Error::Bind { addr, source })?;
 
     let (ended_tx, mut ended) = mpsc::channel::<Ended>(5);
@@ -116,6 +162,7 @@ async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
     let outputs = Outputs { acks, snapshot: snapshot_tx, store: store_tx, notices, channels: names };
     let outbox = writer.outbox();
     let told = ended_tx.clone();
+    lasting.discovery.store.send_replace(Some(writer.adoptions()));
     let historian = historian::start(topology.clone(), &reader, writer.volumes()?, move || report(&told, ("historian", Ok(()))))?;
     let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
     let engine_thread = spawn_engine(engine, ended_tx.clone())?;
@@ -147,15 +194,15 @@ async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
         backup: copied,
     };
     let mut health = health::watch(parts);
-    let discovery = if config.mqtt.is_some() { discover::start(path.to_owned()) } else { web::DiscoveryDoor(None) };
-    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone(), discovery };
+    let door = if config.mqtt.is_some() { lasting.discovery.door.clone() } else { web::DiscoveryDoor(None) };
+    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone(), discovery: door };
     let mut web_task = tokio::spawn(web::serve(listener, handles, async move {
         // A dropped sender is a stop as well.
         drop(web_stop.wait_for(|s| *s).await);
     }));
 
     let (mut watchdog, mut backups) = (None, None);
-    let mut ready = false;
+    let (mut ready, mut again) = (false, false);
     let first_end = loop {
         tokio::select! {
             first = health.wait_for(|h| h.ready), if !ready => {
@@ -170,14 +217,23 @@ async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
                     info!(address = %format!("http://{bound}/"), meters, ms = began.elapsed().as_millis(), "READY");
                 }
             }
-            name = signals.next() => { info!(signal = name, "stopping"); break None; }
+            name = lasting.signals.next() => { info!(signal = name, "stopping"); break None; }
+            Some(()) = lasting.discovery.again.recv() => { info!("what was adopted has changed: the config is read anew"); again = true; break None; }
             e = ended.recv() => break e,
             () = notifier.ended() => break Some(("notify", Ok(()))),
             () = announcer_ended(&mut announcer) => { announcer = None; break Some(("announce", Ok(()))); }
             web = &mut web_task => break Some(("web", web_end(web))),
         }
     };
-    systemd::stopping();
+    if again {
+        systemd::reloading();
+    } else {
+        systemd::stopping();
+    }
+    lasting.discovery.store.send_replace(None);
+    if !again {
+        lasting.listener = None;
+    }
     // A copy that is being made is not waited for: it has no name yet.
     drop(backups);
     if let Some((name, Ok(()))) = &first_end {
@@ -205,7 +261,7 @@ async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
     };
     let finished = tokio::select! {
         f = tokio::time::timeout(STOP_LIMIT, orderly) => f.unwrap_or(Err(Error::Slow(STOP_LIMIT.as_secs()))),
-        _ = signals.next() => return Err(Error::Interrupted),
+        _ = lasting.signals.next() => return Err(Error::Interrupted),
     };
     if let Some(w) = watchdog {
         w.abort();
@@ -218,7 +274,8 @@ async fn serve(config: &Config, path: &Path) -> Result<(), Error> {
         Some((_, Err(e))) => Err(e),
         Some((name, Ok(()))) => Err(Error::Died(name)),
         None => std::iter::from_fn(|| ended.try_recv().ok()).find_map(|(_, r)| r.err()).map_or(finished, Err),
-    }
+    }?;
+    Ok(if again { End::Again } else { End::Stopped })
 }
 
 /// For ever, where nobody is announced to.

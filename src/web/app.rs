@@ -5,8 +5,8 @@ use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
 use super::{
-    channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, readings, rounds, sensors,
-    sources, topology, totals,
+    adopted, channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, readings, rounds,
+    sensors, sources, topology, totals,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -64,6 +64,9 @@ macro_rules! served {
             get "/api/v1/discovery" discovery::discovery,
             post "/api/v1/discovery" discovery::hear,
             post "/api/v1/discovery/stop" discovery::stop,
+            get "/api/v1/adopted" adopted::adopted,
+            post "/api/v1/adopted" adopted::adopt,
+            post "/api/v1/adopted/drop" adopted::drop_adopted,
             get "/api/v1/live" live::live,
         }
     };

@@ -1,5 +1,6 @@
 //! `/api/v1/discovery`: what else is at the broker, and what to write into the config to have it read.
 
+use super::adopted::{AdoptRefusal, AdoptWish, AdoptedPoint};
 use super::clock;
 use super::error::{Error, Problem};
 use super::params::{Body, Params};
@@ -27,6 +28,10 @@ pub enum DiscoveryCommand {
     Hear { seconds: u64, filters: Vec<String>, reply: oneshot::Sender<bool> },
     /// Tell now what was heard so far.
     Stop,
+    /// Have devices read from now on.
+    Adopt { wish: AdoptWish, reply: oneshot::Sender<Result<Vec<AdoptedPoint>, AdoptRefusal>> },
+    /// Have an adopted entry read no more.
+    Drop { by: String, kind: String, key: String, reply: oneshot::Sender<Result<(), AdoptRefusal>> },
 }
 
 /// How it stands.
@@ -149,7 +154,7 @@ pub async fn stop(
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-fn send(commands: &mpsc::Sender<DiscoveryCommand>, command: DiscoveryCommand) -> Result<(), Error> {
+pub(super) fn send(commands: &mpsc::Sender<DiscoveryCommand>, command: DiscoveryCommand) -> Result<(), Error> {
     commands.try_send(command).map_err(|e| match e {
         mpsc::error::TrySendError::Full(_) => Error::Busy,
         mpsc::error::TrySendError::Closed(_) => Error::Stopping,

@@ -2,6 +2,7 @@
 //!
 //! What went wrong inside (the store, a bug) goes to the log in full and to the client as a code only.
 
+use super::adopted::AdoptProblem;
 use super::texts;
 use crate::domain::engine::CommandError;
 use crate::store::ReadError;
@@ -41,6 +42,13 @@ pub enum Error {
     Hearing,
     BadSeconds,
     BadFilter,
+    /// What is to be adopted or dropped would not be right.
+    NotAdoptable {
+        problems: Vec<AdoptProblem>,
+    },
+    UnknownAdopted {
+        what: String,
+    },
     NotByHand,
     ReadBefore,
     NoReading,
@@ -105,6 +113,8 @@ impl Error {
             Error::Hearing => (StatusCode::CONFLICT, "hearing"),
             Error::BadSeconds => (StatusCode::BAD_REQUEST, "bad_seconds"),
             Error::BadFilter => (StatusCode::BAD_REQUEST, "bad_filter"),
+            Error::NotAdoptable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_adoptable"),
+            Error::UnknownAdopted { .. } => (StatusCode::NOT_FOUND, "unknown_adopted"),
             Error::NotByHand => (StatusCode::CONFLICT, "not_by_hand"),
             Error::ReadBefore => (StatusCode::CONFLICT, "read_before"),
             Error::NoReading => (StatusCode::CONFLICT, "no_reading"),
@@ -140,6 +150,7 @@ impl Error {
             Error::BadField { field, .. } => (Some((*field).to_owned()), None),
             Error::BadSeconds => (Some("seconds".to_owned()), None),
             Error::BadFilter => (Some("filters".to_owned()), None),
+            Error::UnknownAdopted { what } => (Some("key".to_owned()), Some(what.clone())),
             Error::UnknownPlace { key } => (Some("place".to_owned()), Some(key.clone())),
             Error::UnknownMeter { id } | Error::UnknownIncident { id } | Error::UnknownEntry { id } => {
                 (Some("id".to_owned()), Some(id.clone()))
@@ -198,6 +209,9 @@ pub struct Problem {
     pub parameter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// Of `not_adoptable`: all that is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<AdoptProblem>,
 }
 
 /// Longer values of a client are not sent back whole.
@@ -214,9 +228,11 @@ impl IntoResponse for Error {
         let (message, expected) = texts::error(&self);
         let (parameter, value) = self.culprit();
         let cut = |v: String| if v.chars().count() > SHOWN { v.chars().take(SHOWN).chain(['…']).collect() } else { v };
-        let problem = Problem { code, message, expected, parameter: parameter.map(cut), value: value.map(cut) };
+        let retry_after = self.retry_after();
+        let problems = if let Error::NotAdoptable { problems } = self { problems } else { vec![] };
+        let problem = Problem { code, message, expected, parameter: parameter.map(cut), value: value.map(cut), problems };
         let mut response = (status, axum::Json(problem)).into_response();
-        if let Some(seconds) = self.retry_after() {
+        if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, axum::http::HeaderValue::from_static(seconds));
         }
         response

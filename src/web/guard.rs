@@ -13,7 +13,7 @@ use std::any::Any;
 use std::time::Duration;
 
 /// The largest body that is read.
-pub const BODY: usize = 16 * 1024;
+pub const BODY: usize = 128 * 1024;
 /// From the whole head of a request to the head of its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 

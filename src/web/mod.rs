@@ -8,6 +8,7 @@
 //!
 //! Every handler's path, parameters and answers stand beside it; [`openapi`] and the router are made from the same list.
 
+mod adopted;
 mod app;
 mod channels;
 mod clock;
@@ -40,6 +41,7 @@ mod time_param;
 mod topology;
 mod totals;
 
+pub use adopted::{AdoptProblem, AdoptRefusal, AdoptWish, AdoptedPoint};
 pub use app::{openapi, router};
 pub use discovery::{Discovery, DiscoveryCommand, DiscoveryDoor};
 pub use handles::{CommandRequest, Handles, Reply};

@@ -34,6 +34,8 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
         Error::Hearing => only("error.hearing"),
         Error::BadSeconds => (say("error.bad_seconds", &[]), Some(say("expected.seconds", &[]))),
         Error::BadFilter => (say("error.bad_filter", &[]), Some(say("expected.filter", &[]))),
+        Error::NotAdoptable { .. } => only("error.not_adoptable"),
+        Error::UnknownAdopted { .. } => only("error.unknown_adopted"),
         Error::NotByHand => only("error.not_by_hand"),
         Error::ReadBefore => only("error.read_before"),
         Error::BadTime => only("error.bad_time"),

@@ -189,6 +189,7 @@ impl Browser {
         let (code, text) = match key {
             "Tab" => (9, ""),
             "Enter" => (13, "\r"),
+            "ArrowDown" => (40, ""),
             other => panic!("no key {other}"),
         };
         for what in ["keyDown", "keyUp"] {

@@ -78,6 +78,7 @@ fn a_device_is_heard_and_its_lines_are_copied_without_a_mouse() {
     browser.shown("heard");
     browser.until("the focus is at the result", "document.activeElement.tagName === 'H2'");
 
+    browser.js("document.querySelectorAll('[data-testid=\"by-hand\"]').forEach((d) => { d.open = true; })");
     let proposal = browser.text("proposal-zigbee2mqtt");
     for word in ["认识", "zigbee2mqtt/leak_b15_bath", "电池 92 %", "水浸", "[[sensors]]", "device = \"leak_b15_bath\"", "PLACE"] {
         assert!(proposal.contains(word), "{word}: {proposal}");
@@ -156,6 +157,91 @@ fn a_device_is_heard_and_its_lines_are_copied_without_a_mouse() {
     let failed = browser.text("hear-failed");
     assert!(failed.contains("连接不上"), "{failed}");
     browser.picture("discovery-failed-phone");
+    browser.stays_on_the_host();
+}
+
+#[test]
+fn a_device_is_adopted_and_dropped_without_a_mouse() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let meter = "[[meters]]\nid = \"m\"\nname = \"M\"\nkind = \"bulk\"\nat = \"b15\"\nsubscription = \"meters\"\ndevice = \"m\"\n";
+    let daemon = Daemon::start(folder.path(), &config(broker.port, &folder.path().join("heyun.db"), meter));
+    broker.publish(&["-r", "-q", "1", "-t", "zigbee2mqtt/leak_b15_bath", "-m", LEAK]);
+    broker.publish(&["-r", "-q", "1", "-t", "site/water/garden", "-m", "12.345"]);
+    let mut browser = Browser::open(daemon.http, DESK);
+    browser.visit("#/discovery");
+    browser.click("hear-30s");
+    browser.click("hear-start");
+    browser.shown("hearing");
+    browser.until("both are counted", "/听到 2 个主题/.test(document.querySelector('[role=progressbar]').getAttribute('aria-valuetext'))");
+    browser.click("hear-stop");
+    browser.shown("proposal-zigbee2mqtt");
+
+    // The first button is the leak sensor's; the focus goes into its form.
+    browser.tab_to("adopt-open");
+    browser.press("Enter");
+    browser.until("the focus is at the id", "document.activeElement.dataset.testid === 'adopt-id'");
+    assert_eq!(browser.js("document.activeElement.value"), json!("leak-b15-bath"), "an id is suggested");
+    browser.tab_to("adopt-name");
+    browser.write("卫生间");
+    browser.tab_to("adopt-place");
+    browser.press("ArrowDown");
+    browser.press("ArrowDown");
+    assert_eq!(browser.js("document.activeElement.value"), json!("b15"), "the place is chosen");
+    browser.tab_to("adopt-by");
+    browser.write("值班员");
+    for (name, screen, language) in [("desk", DESK, "zh"), ("phone", PHONE, "en")] {
+        browser.stand_on(screen);
+        speak(&browser, language);
+        browser.picture(&format!("adopt-form-{name}-{language}"));
+        fits(&browser, screen.width);
+    }
+    browser.stand_on(DESK);
+    speak(&browser, "zh");
+    browser.tab_to("adopt-send");
+    browser.press("Enter");
+    browser.until("it is read", "document.querySelector('[data-testid=\"anew\"]').dataset.state === 'read'");
+    browser.shown("adopted-sensor-leak-b15-bath");
+    browser.gone("proposal-zigbee2mqtt");
+    browser.until("the focus is at what is left", "document.activeElement.tagName === 'H2'");
+    assert!(browser.text("adopted").contains("值班员"));
+    let sensors = daemon.get("/api/v1/sensors");
+    assert_eq!(sensors["sensors"][0]["key"], "leak-b15-bath", "{sensors:#}");
+
+    // What would not be right says why, in its form, and changes nothing.
+    browser.click("adopt-open");
+    browser.js("document.querySelector('[data-testid=\"adopt-id\"]').select()");
+    browser.write("m");
+    browser.tab_to("adopt-place");
+    browser.press("ArrowDown");
+    browser.press("ArrowDown");
+    browser.tab_to("adopt-unit");
+    browser.press("ArrowDown");
+    browser.tab_to("adopt-send");
+    browser.press("Enter");
+    browser.shown("adopt-problems");
+    let said = browser.text("adopt-problems");
+    assert!(said.contains("meter m") && said.contains("the config file has one of this name"), "{said}");
+    let console = browser.console();
+    assert!(console.iter().all(|l| l.contains("422") || l.contains("ERR_") || l.contains("503")), "{console:#?}");
+    browser.picture("adopt-refused-desk-zh");
+    browser.js("document.querySelector('[data-testid=\"adopt-id\"]').select()");
+    browser.write("garden");
+    browser.tab_to("adopt-send");
+    browser.press("Enter");
+    browser.shown("adopted-meter-garden");
+    browser.until("it is read", "document.querySelector('[data-testid=\"anew\"]').dataset.state === 'read'");
+    let adopted = daemon.get("/api/v1/adopted");
+    assert!(adopted["entries"].to_string().contains("unit = \\\"L\\\""), "the unit on the dial was chosen: {adopted:#}");
+
+    browser.tab_to("drop-sensor-leak-b15-bath");
+    browser.press("Enter");
+    browser.until("the focus is at the name", "document.activeElement.dataset.testid === 'drop-by'");
+    browser.tab_to("drop-send");
+    browser.press("Enter");
+    browser.gone("adopted-sensor-leak-b15-bath");
+    browser.picture("adopted-desk-zh");
+    assert_eq!(daemon.get("/api/v1/sensors")["sensors"], json!([]));
     browser.stays_on_the_host();
 }
 

@@ -1,6 +1,7 @@
 //! The real binary against a real broker and a real disk, from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod adopt;
 mod alerts;
 mod announce;
 mod copies;

@@ -31,7 +31,7 @@ fn child_that_is_the_daemon() {
         }
     });
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    heyun::daemon::run(&heyun::config::load(&file).unwrap(), &file).unwrap();
+    heyun::daemon::run(&file).unwrap();
 }
 
 struct Sick {

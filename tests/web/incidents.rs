@@ -116,7 +116,7 @@ async fn bad_commands_are_refused_with_a_word() {
     for body in ["", "{", r#"{"note":"x"}"#, r#"{"by":1}"#, r#"{"by":"x","who":"y"}"#] {
         assert_eq!(g.post(&accept, body).await.problem(400)["code"], "bad_body", "{body}");
     }
-    let big = format!(r#"{{"by":"{}"}}"#, "x".repeat(17 * 1024));
+    let big = format!(r#"{{"by":"{}"}}"#, "x".repeat(129 * 1024));
     assert_eq!(g.post(&accept, &big).await.problem(413)["code"], "body_too_large");
     assert_eq!(g.get(&format!("/api/v1/incidents/{id}")).await.ok()["state"], "detected");
 }

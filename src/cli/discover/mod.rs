@@ -3,8 +3,8 @@
 mod text;
 
 use super::args::{Discover, DiscoverFormat};
-use super::{Error, answer, devices};
-use crate::config::{self, Config, Mqtt};
+use super::{Error, answer, config};
+use crate::config::{Config, Mqtt};
 use crate::daemon;
 use crate::daemon::discover::{self, Wish, broker, hear, report};
 use crate::ingest::decode::Clock;
@@ -15,15 +15,13 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 pub fn run(args: &Discover) -> Result<(), Error> {
-    let config = devices::load(&args.config)?;
+    let joined = config::load(&args.config)?;
+    let config = &joined.config;
     let Some(mqtt) = &config.mqtt else { return Err(Error::NoBroker { path: args.config.clone() }) };
-    let read = |source| Error::ConfigFile { path: args.config.clone(), source };
-    let written = std::fs::read_to_string(&args.config).map_err(read)?;
-    let (catalogue, _) = config::own_devices(&args.config).map_err(|e| Error::config(&args.config, e))?;
-    let heard = heard(args, &config, mqtt)?;
+    let heard = heard(args, config, mqtt)?;
     let (now, sure) = daemon::now_and_sure();
     let clock = Clock { now, sure, since: config.topology.since };
-    let report = report(&heard, &config, mqtt, &written, &catalogue, clock);
+    let report = report(&heard, &joined, mqtt, clock);
     let told = match args.format {
         DiscoverFormat::Text => text::told(&report),
         DiscoverFormat::Json => discover::told(&report).to_string(),

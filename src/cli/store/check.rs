@@ -1,7 +1,7 @@
 //! `heyun store check`.
 
 use super::super::args::{CheckFormat, CheckLang, StoreCheck};
-use super::super::{Error, answer, devices};
+use super::super::{Error, answer, config};
 use super::findings::{Names, what_is_whole, words};
 use crate::daemon;
 use crate::domain::topology::Topology;
@@ -46,7 +46,8 @@ fn meant(args: &StoreCheck) -> Result<(Settings, Option<Topology>), Error> {
     match (&args.database.store, &args.database.config) {
         (Some(path), _) => Ok((Settings { path: path.clone() }, None)),
         (None, Some(path)) => {
-            let config = devices::load(path)?;
+            // Not what was adopted: the database is what is doubted here. Its meters are told by their topics.
+            let config = config::file(path)?.config().clone();
             Ok((Settings { path: config.store.path }, Some(config.topology)))
         }
         (None, None) => Err(Error::NoDatabase),

@@ -2,16 +2,17 @@
 //!
 //! For `heyun discover` and, by [`hearing`], for the API.
 
+mod adoption;
 mod hearing;
 mod json;
 mod proof;
 
-pub use hearing::start;
+pub use hearing::{Desk, start};
 pub use json::told;
 
 use super::settings;
 use crate::broker::Broker;
-use crate::config::{Catalogue, Config, Mqtt};
+use crate::config::{Config, Joined, Mqtt};
 use crate::domain::device::Profile;
 use crate::domain::topology::Column;
 use crate::domain::units::Quantity;
@@ -90,8 +91,9 @@ pub fn shown(c: &Column, v: i64) -> String {
     if c.quantity == Quantity::Number { text.trim_end_matches(" 1").to_owned() } else { text }
 }
 
-/// Proposes, tries, and says of the rest what it is. Pure. `written` is the text that `config` was read from.
-pub fn report<'a>(heard: &'a Heard, config: &Config, mqtt: &Mqtt, written: &str, catalogue: &Catalogue, clock: Clock) -> Report<'a> {
+/// Proposes, tries, and says of the rest what it is. Pure.
+pub fn report<'a>(heard: &'a Heard, joined: &Joined, mqtt: &Mqtt, clock: Clock) -> Report<'a> {
+    let (config, catalogue) = (&joined.config, &joined.catalogue);
     let profiles: Vec<Profile> = catalogue.names().iter().filter_map(|n| catalogue.get(n).flatten()).collect();
     let around = Around {
         topology: &config.topology,
@@ -101,7 +103,7 @@ pub fn report<'a>(heard: &'a Heard, config: &Config, mqtt: &Mqtt, written: &str,
         clock,
     };
     let mut plan = plan(heard, &around);
-    let settled = Bench::new(written, config, catalogue, heard, clock).settle(std::mem::take(&mut plan.proposals));
+    let settled = Bench::new(joined, heard, clock).settle(std::mem::take(&mut plan.proposals));
     Report {
         broker: format!("{}:{}", mqtt.host, mqtt.port),
         heard,

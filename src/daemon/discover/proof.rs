@@ -1,13 +1,14 @@
 //! Whether a proposal is right: the config with it must be a config, and the daemon must read by it what was heard.
 
 use super::{Failed, Tried, settings};
-use crate::config::{self, Catalogue, Config, Problem};
+use crate::config::{self, Config, Joined, Problem};
 use crate::domain::device::FLAGS_COLUMN;
 use crate::domain::engine::Input;
 use crate::domain::flag::FlagSet;
 use crate::domain::reading::{Reading, Values};
-use crate::domain::topology::{Column, FeedIx, PlaceKind};
+use crate::domain::topology::{Binding, Column, FeedIx, PlaceKind};
 use crate::ingest::decode::{Clock, Message, Spec, decode, prove, shown_number};
+use crate::ingest::discover::heard::Topic;
 use crate::ingest::discover::{Device, Heard, How, Proposal};
 use crate::ingest::mqtt::Topics;
 use std::collections::BTreeMap;
@@ -17,12 +18,9 @@ const TRIES: usize = 400;
 
 /// What proposals are tried on.
 pub struct Bench<'a> {
-    /// The text of the config, and the same with each meter's subscription named.
-    written: &'a str,
-    named: String,
-    /// Meters and sensors that do not name their subscription, and what it is.
+    joined: &'a Joined,
+    /// Meters and sensors of the file that do not name their subscription, and what it is.
     unnamed: Vec<(String, String)>,
-    catalogue: &'a Catalogue,
     heard: &'a Heard,
     clock: Clock,
     /// Of the config, where a meter of any kind but a household's may stand.
@@ -46,45 +44,42 @@ struct Drafted {
 
 /// What was taken in so far.
 #[derive(Default)]
-struct Joined {
+struct Gathered {
     accepted: Vec<Drafted>,
     failed: Vec<Failed>,
     tries: usize,
 }
 
 impl<'a> Bench<'a> {
-    /// `written`: the text that `config` was read from.
-    pub fn new(written: &'a str, config: &Config, catalogue: &'a Catalogue, heard: &'a Heard, clock: Clock) -> Bench<'a> {
-        let place = config.topology.places.iter().find(|p| p.kind != PlaceKind::Household).map(|p| p.key.clone());
+    pub fn new(joined: &'a Joined, heard: &'a Heard, clock: Clock) -> Bench<'a> {
+        let topology = &joined.config.topology;
+        let place = topology.places.iter().find(|p| p.kind != PlaceKind::Household).map(|p| p.key.clone());
         // It was read as a config, so it is TOML.
-        let mut table: toml::Table = written.parse().unwrap_or_default();
+        let table: toml::Table = joined.written.parse().unwrap_or_default();
         let subscription = |id: &str| {
-            let feed = config.topology.points.iter().find(|p| p.key == id)?.source.as_ref()?.feed;
-            config.topology.feeds.get(usize::from(feed.0)).map(|f| f.name.clone())
+            let feed = topology.points.iter().find(|p| p.key == id)?.source.as_ref()?.feed;
+            topology.feeds.get(usize::from(feed.0)).map(|f| f.name.clone())
         };
-        let mut unnamed = vec![];
-        for list in ["meters", "sensors"] {
-            for t in table.get_mut(list).and_then(|l| l.as_array_mut()).into_iter().flatten().filter_map(|t| t.as_table_mut()) {
-                let id = t.get("id").and_then(|id| id.as_str()).unwrap_or_default().to_owned();
-                let is_unnamed = t.get("device").is_some_and(toml::Value::is_str) && !t.contains_key("subscription");
-                if let Some(name) = subscription(&id).filter(|_| is_unnamed) {
-                    t.insert("subscription".to_owned(), name.clone().into());
-                    unnamed.push((id, name));
-                }
-            }
-        }
-        Bench { written, named: table.to_string(), unnamed, catalogue, heard, clock, place }
+        let entries =
+            ["meters", "sensors"].into_iter().filter_map(|list| table.get(list)?.as_array()).flatten().filter_map(|t| t.as_table());
+        let of = |t: &toml::Table| {
+            let is_unnamed = t.get("device").is_some_and(toml::Value::is_str) && !t.contains_key("subscription");
+            let id = t.get("id")?.as_str().filter(|_| is_unnamed)?;
+            Some((id.to_owned(), subscription(id)?))
+        };
+        Bench { joined, unnamed: entries.filter_map(of).collect(), heard, clock, place }
     }
 
     /// What goes, together; what does not, with the reason.
     pub fn settle(&self, proposals: Vec<Proposal>) -> Settled {
-        let mut joined = Joined::default();
+        let mut joined = Gathered::default();
         let drafts = self.drafts(proposals, &mut joined.failed);
         self.join(drafts, &mut joined);
-        let Joined { accepted, mut failed, .. } = joined;
-        let config = self.config(&self.named, &accepted).ok();
-        let Some(config) = config else { return Settled { tried: vec![], failed, amend: vec![], config: None } };
-        let amend = if self.config(self.written, &accepted).is_ok() { vec![] } else { self.unnamed.clone() };
+        let Gathered { accepted, mut failed, .. } = joined;
+        let Ok(config) = self.config(&accepted, Where::Behind) else {
+            return Settled { tried: vec![], failed, amend: vec![], config: None };
+        };
+        let amend = if self.config(&accepted, Where::InFile).is_ok() { vec![] } else { self.unnamed.clone() };
         let mut topics = topics(&config);
         let mut tried = vec![];
         for (i, Drafted { proposal, own }) in accepted.into_iter().enumerate() {
@@ -107,7 +102,7 @@ impl<'a> Bench<'a> {
 
     /// Takes these in beside what is accepted: all at once, or one half after the other, so that few that do not go cost few tries. What does
     /// not go alone goes device by device, or not at all.
-    fn join(&self, drafts: Vec<Drafted>, joined: &mut Joined) {
+    fn join(&self, drafts: Vec<Drafted>, joined: &mut Gathered) {
         if drafts.is_empty() {
             return;
         }
@@ -119,7 +114,7 @@ impl<'a> Bench<'a> {
         }
         let before = joined.accepted.len();
         joined.accepted.extend(drafts);
-        let Err(why) = self.config(&self.named, &joined.accepted) else { return };
+        let Err(why) = self.config(&joined.accepted, Where::Behind) else { return };
         let mut first = joined.accepted.split_off(before);
         if first.len() > 1 {
             let second = first.split_off(first.len() / 2);
@@ -185,12 +180,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// The config `written` with these proposals in it, or the first thing that is wrong then.
-    fn config(&self, written: &str, drafts: &[Drafted]) -> Result<Config, String> {
+    /// The config with these proposals, or the first thing that is wrong then.
+    fn config(&self, drafts: &[Drafted], place: Where) -> Result<Config, String> {
         const PLACE: &str = "heyun-discover-place";
         let first = |p: Vec<Problem>| p.first().map_or_else(String::new, |p| format!("{}: {}", p.key, p.what));
-        let mut catalogue = self.catalogue.clone();
-        let mut text = format!("{written}\n");
+        let mut catalogue = self.joined.catalogue.clone();
+        let mut text = format!("{}\n", self.joined.added);
         if self.place.is_none() {
             text.push_str(&format!("[[compounds]]\nid = \"{PLACE}\"\nname = \"x\"\n"));
         }
@@ -205,7 +200,12 @@ impl<'a> Bench<'a> {
                 }
             }
         }
-        config::parse(&text, catalogue).map_err(first)
+        let written = &self.joined.written;
+        match place {
+            Where::Behind => config::parse_with(written, &text, catalogue),
+            Where::InFile => config::parse(&format!("{written}\n{text}"), catalogue),
+        }
+        .map_err(first)
     }
 
     /// What the daemon would read of a device, the newest of each column.
@@ -213,27 +213,8 @@ impl<'a> Bench<'a> {
         let point = |k| config.topology.points.iter().find(|p| p.key == id(i, j, k)).and_then(|p| p.source.as_ref());
         let binding = point(0).ok_or("it has no source")?;
         let columns = config.topology.feeds.get(usize::from(binding.feed.0)).map(|f| f.columns.as_slice()).unwrap_or_default();
-        let (mut values, mut why) = (Values::NONE, None);
-        for name in &device.topics {
-            let (known, spec) = topics.find(name);
-            let (Some(spec), Some(topic)) = (spec, self.heard.topic(name)) else { continue };
-            for payload in topic.samples() {
-                let message = Message { source: known.source.clone(), topic: known.topic.clone(), payload, retained: false };
-                let mut out = vec![];
-                decode(spec, &message, self.clock, &mut out);
-                for input in out.into_iter().rev() {
-                    match input {
-                        Input::Reading(r) if r.feed == binding.feed && *r.topic == binding.topic => {
-                            for (c, v) in r.values.iter() {
-                                values.set(c, values.get(c).unwrap_or(v));
-                            }
-                        }
-                        Input::Refused(r) => why = why.or(Some(r.reason.to_string())),
-                        _ => {}
-                    }
-                }
-            }
-        }
+        let names = device.topics.iter().filter_map(|name| Some((name.as_str(), self.heard.topic(name)?)));
+        let Read { values, why, .. } = newest(names, topics, binding, self.clock);
         let registers = (0..device.entries.len()).filter_map(|k| point(k)?.column).map(usize::from);
         let missing = registers.into_iter().any(|c| values.get(c).is_none());
         if values.is_empty() || missing {
@@ -241,6 +222,55 @@ impl<'a> Bench<'a> {
         }
         Ok(values.iter().filter_map(|(c, v)| Some((columns.get(c)?.clone(), v))).collect())
     }
+}
+
+/// Where proposals are tried: behind the file, as what is adopted; or written into it.
+#[derive(Clone, Copy)]
+enum Where {
+    Behind,
+    InFile,
+}
+
+/// What the daemon makes of what was heard.
+pub struct Read {
+    /// The newest of each column.
+    pub values: Values,
+    /// Why a message was refused.
+    pub why: Option<String>,
+    /// Topics that belong to the source.
+    pub topics: usize,
+}
+
+/// What the daemon would read of a source, in what came by these topics.
+pub fn newest<'t>(heard: impl Iterator<Item = (&'t str, &'t Topic)>, topics: &mut Topics, binding: &Binding, clock: Clock) -> Read {
+    let mut read = Read { values: Values::NONE, why: None, topics: 0 };
+    for (name, topic) in heard {
+        let (known, spec) = topics.find(name);
+        let Some(spec) = spec.filter(|spec| spec.feed() == binding.feed) else { continue };
+        // A device that its messages name has a source behind the topic's.
+        let of_all = known
+            .source
+            .as_ref()
+            .is_some_and(|s| binding.topic.strip_prefix(&**s).is_some_and(|rest| rest.is_empty() || rest.starts_with('#')));
+        read.topics += usize::from(of_all);
+        for payload in topic.samples() {
+            let message = Message { source: known.source.clone(), topic: known.topic.clone(), payload, retained: false };
+            let mut out = vec![];
+            decode(spec, &message, clock, &mut out);
+            for input in out.into_iter().rev() {
+                match input {
+                    Input::Reading(r) if r.feed == binding.feed && *r.topic == binding.topic => {
+                        for (c, v) in r.values.iter() {
+                            read.values.set(c, read.values.get(c).unwrap_or(v));
+                        }
+                    }
+                    Input::Refused(r) if of_all => read.why = read.why.or(Some(r.reason.to_string())),
+                    _ => {}
+                }
+            }
+        }
+    }
+    read
 }
 
 impl Settled {
@@ -258,7 +288,7 @@ impl Settled {
     }
 }
 
-fn topics(config: &Config) -> Topics {
+pub fn topics(config: &Config) -> Topics {
     Topics::new(config.mqtt.as_ref().map(|m| settings::subscriptions(config, m)).unwrap_or_default())
 }
 

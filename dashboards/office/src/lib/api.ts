@@ -332,6 +332,23 @@ interface Problem {
   expected?: Text | null;
   /** The field at fault. */
   parameter?: string | null;
+  /** All that is wrong with a config that was to be. */
+  problems?: ConfigProblem[];
+}
+export interface ConfigProblem {
+  at: string;
+  key: string | null;
+  /** In English. */
+  what: string;
+  right: string;
+}
+/** Something that was taken over from what was heard. */
+export interface AdoptedEntry {
+  kind: 'profile' | 'subscription' | 'meter' | 'sensor';
+  key: string;
+  by: string;
+  time: Stamp;
+  toml: string;
 }
 
 /** A request that failed: `problem` in the gateway's own words, or null where it could not be reached. */
@@ -396,6 +413,9 @@ export const api = {
   discovery: () => ask<Discovery>('/api/v1/discovery'),
   hear: (seconds: number, filters: string[]) => post<Discovery>('/api/v1/discovery', { seconds, filters }),
   stopHearing: () => post<Discovery>('/api/v1/discovery/stop', {}),
+  adopted: () => ask<{ entries: AdoptedEntry[] }>('/api/v1/adopted'),
+  adopt: (by: string, toml: string, profile: { name: string; toml: string } | null) => post<unknown>('/api/v1/adopted', { by, toml, ...(profile ? { profile } : {}) }),
+  dropAdopted: (by: string, kind: string, key: string) => post<unknown>('/api/v1/adopted/drop', { by, kind, key }),
   /** The following page, by the address that the gateway gave. */
   more: (next: string) => ask<Flow>(next),
   /** `from` and `to` in Unix milliseconds, or a date at the compound. */
