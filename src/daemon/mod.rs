@@ -163,6 +163,7 @@ async fn serve(written: Written, lasting: &mut Lasting) -> Result<End, Error> {
     let outbox = writer.outbox();
     let told = ended_tx.clone();
     lasting.discovery.store.send_replace(Some(writer.adoptions()));
+    let photos = writer.photos();
     let historian = historian::start(topology.clone(), &reader, writer.volumes()?, move || report(&told, ("historian", Ok(()))))?;
     let engine = EngineThread::new(engine, last_batch, effects, (writer, reader.clone()), inputs, outputs, config.store.linger)?;
     let engine_thread = spawn_engine(engine, ended_tx.clone())?;
@@ -195,7 +196,7 @@ async fn serve(written: Written, lasting: &mut Lasting) -> Result<End, Error> {
     };
     let mut health = health::watch(parts);
     let door = if config.mqtt.is_some() { lasting.discovery.door.clone() } else { web::DiscoveryDoor(None) };
-    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone(), discovery: door };
+    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone(), discovery: door, photos };
     let mut web_task = tokio::spawn(web::serve(listener, handles, async move {
         // A dropped sender is a stop as well.
         drop(web_stop.wait_for(|s| *s).await);

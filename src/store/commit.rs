@@ -8,6 +8,7 @@ use super::keeper::{Ask, Keeper};
 use super::key;
 use super::outbox::{self, Mark};
 use super::part::beside;
+use super::photos::{self, Photo};
 use super::query::{self, Head, count, integer, kind_text, quantity_text};
 use super::retention::{Retainer, Retention};
 use super::seal::{self, Behind, Sealer};
@@ -243,6 +244,10 @@ impl Committer {
     /// Marks entries of the outbox.
     pub(super) fn adopt(&mut self, records: &[AdoptedRecord]) -> Result<(), CommitError> {
         adopted::write(&mut self.conn, records).map_err(|source| CommitError::Adopt { source })
+    }
+
+    pub(super) fn photo(&mut self, photo: &Photo) -> Result<bool, CommitError> {
+        photos::keep(&mut self.conn, photo).map_err(|source| CommitError::Photo { source })
     }
 
     pub(super) fn mark(&mut self, mark: &Mark) -> Result<(), CommitError> {

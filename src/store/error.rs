@@ -87,6 +87,8 @@ pub enum CommitError {
     Mark { source: rusqlite::Error },
     #[error("nothing can be adopted: {source}")]
     Adopt { source: rusqlite::Error },
+    #[error("a picture cannot be kept: {source}")]
+    Photo { source: rusqlite::Error },
     #[error("days cannot be told: {source}")]
     Tell { source: rusqlite::Error },
     #[error("closing: {source}; nothing is lost, the log is read at the next start")]
@@ -101,6 +103,7 @@ impl CommitError {
             CommitError::Sqlite { source, .. }
             | CommitError::Mark { source }
             | CommitError::Adopt { source }
+            | CommitError::Photo { source }
             | CommitError::Tell { source }
             | CommitError::Close { source } => sqlite_kind(source),
             CommitError::Settled { source: ReadError::Sqlite(source), .. } => sqlite_kind(source),

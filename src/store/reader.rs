@@ -8,6 +8,7 @@ use super::fold::{self, FoldItem, Group};
 use super::key;
 use super::merge;
 use super::outbox::{self, Pending};
+use super::photos;
 use super::query::{self, Before, Head, LOOK_BACK_ROWS, Stats, StoredCheckpoint};
 use super::retention::{self, Expired};
 use super::size::{self, Growth, TableSize};
@@ -20,7 +21,7 @@ use crate::domain::topology::MAX_COLUMNS;
 use rusqlite::Connection;
 use std::fs;
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -151,6 +152,16 @@ impl Reader {
     /// What was adopted and not dropped since, with the numbers of the rows, in their order.
     pub fn adopted(&self) -> Result<Vec<(u64, AdoptedRecord)>, ReadError> {
         self.ask(|c| Ok(adopted::all(c)?))
+    }
+
+    /// The picture of an entry of the ledger, a JPEG.
+    pub fn photo(&self, entry: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        self.ask(|c| Ok(photos::body(c, entry)?))
+    }
+
+    /// Which entries in the range have a picture.
+    pub fn photo_entries(&self, among: RangeInclusive<u64>) -> Result<Vec<u64>, ReadError> {
+        self.ask(|c| Ok(photos::entries(c, &among)?))
     }
 
     /// The bodies of all entries of the ledger, in their order.

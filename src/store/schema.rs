@@ -11,7 +11,7 @@ pub const APPLICATION_ID: i32 = 0x4845_5955;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
-const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED, QUANTITIES, LEDGER, ADOPTED];
+const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED, QUANTITIES, LEDGER, ADOPTED, PHOTOS];
 
 const V1: &str = r"
 -- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
@@ -290,6 +290,15 @@ CREATE VIEW v_adopted AS
 SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS time, by, kind, key,
        NOT EXISTS (SELECT 1 FROM adopted n WHERE n.kind = a.kind AND n.key = a.key AND n.seq > a.seq) AND toml IS NOT NULL AS counts, toml
 FROM adopted a;
+";
+
+const PHOTOS: &str = r"
+-- Pictures (JPEG) of dials and seals, one to an entry of the ledger; kept for two years.
+CREATE TABLE photos (entry INTEGER PRIMARY KEY, at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+
+CREATE VIEW v_photos AS
+SELECT p.entry, strftime('%Y-%m-%dT%H:%M:%fZ', p.at / 1000.0, 'unixepoch') AS time, l.point AS point, length(p.body) AS bytes, p.body AS body
+FROM photos p LEFT JOIN ledger l ON l.seq = p.entry;
 ";
 
 /// Where a file stands.

@@ -7,6 +7,7 @@ use super::error::{CommitError, OpenError};
 use super::keeper::{Ask, Volumes};
 use super::lock::Lock;
 use super::outbox::{Mark, Outbox};
+use super::photos::{Photo, Photos};
 use super::retention::Retention;
 use rusqlite::Connection;
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub(super) enum Job {
     Keep(Retention),
     Mark(Mark, Box<dyn FnOnce(Result<(), CommitError>) + Send>),
     Adopt(Vec<AdoptedRecord>, SyncSender<Result<(), CommitError>>),
+    Photo(Photo, SyncSender<Result<bool, CommitError>>),
     /// The last one: whoever still holds an [`Outbox`] keeps nothing open.
     Close,
 }
@@ -82,6 +84,11 @@ impl Writer {
     /// The way to adopt devices.
     pub fn adoptions(&self) -> Adoptions {
         Adoptions::new(self.jobs.clone())
+    }
+
+    /// The way to keep pictures with entries of the ledger.
+    pub fn photos(&self) -> Photos {
+        Photos::new(self.jobs.clone())
     }
 
     /// The way to tell days. Without it none is told, and those that rows come late for are taken back all the same.
@@ -159,6 +166,9 @@ fn serve(mut committer: Committer, queue: &Receiver<Job>) -> Result<(), rusqlite
             Job::Mark(mark, told) => told(committer.mark(&mark)),
             Job::Adopt(records, reply) => {
                 let _ = reply.send(committer.adopt(&records));
+            }
+            Job::Photo(photo, reply) => {
+                let _ = reply.send(committer.photo(&photo));
             }
             Job::Close => break,
         }

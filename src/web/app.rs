@@ -5,8 +5,8 @@ use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
 use super::{
-    adopted, channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, readings, rounds,
-    sensors, sources, topology, totals,
+    adopted, channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, photos, readings,
+    rounds, sensors, sources, topology, totals,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -52,6 +52,8 @@ macro_rules! served {
             post "/api/v1/meters/{id}/hand-readings" rounds::read,
             get "/api/v1/rounds" rounds::rounds,
             post "/api/v1/ledger/{id}/undo" ledger::undo,
+            get "/api/v1/ledger/{id}/photo" photos::photo,
+            post "/api/v1/ledger/{id}/photo" photos::keep,
             get "/api/v1/sensors" sensors::sensors,
             get "/api/v1/totals" totals::totals,
             get "/api/v1/export" export::export,

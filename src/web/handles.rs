@@ -11,7 +11,7 @@ use crate::domain::amendment::Entry;
 use crate::domain::engine::{Amend, Command, CommandError, HandReading, Snapshot};
 use crate::domain::incident::Incident;
 use crate::domain::topology::Topology;
-use crate::store::{READER_CONNECTIONS, ReadError, Reader};
+use crate::store::{Photo, Photos, READER_CONNECTIONS, ReadError, Reader};
 use axum::extract::FromRef;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub struct Handles {
     pub commands: mpsc::Sender<CommandRequest>,
     pub health: watch::Receiver<Arc<Health>>,
     pub discovery: DiscoveryDoor,
+    pub photos: Photos,
 }
 
 /// What is answered after the commit: who is told "accepted" can rely on it. A caller that went away is nobody's loss.
@@ -57,6 +58,7 @@ pub struct App {
     store: Store,
     engine: EngineDoor,
     discovery: DiscoveryDoor,
+    photos: PhotoDoor,
     streams: Streams,
     exports: Exports,
     board: Board,
@@ -76,6 +78,7 @@ impl App {
             store: Store { reader: h.reader, turns: Arc::new(Semaphore::new(READER_CONNECTIONS)) },
             engine: EngineDoor(h.commands),
             discovery: h.discovery,
+            photos: PhotoDoor(h.photos),
             streams,
         }
     }
@@ -109,6 +112,11 @@ impl FromRef<App> for EngineDoor {
 impl FromRef<App> for DiscoveryDoor {
     fn from_ref(a: &App) -> Self {
         a.discovery.clone()
+    }
+}
+impl FromRef<App> for PhotoDoor {
+    fn from_ref(a: &App) -> Self {
+        a.photos.clone()
     }
 }
 impl FromRef<App> for Exports {
@@ -155,6 +163,22 @@ impl Store {
             answer
         });
         Ok(answer.await.map_err(|e| Error::Internal(format!("a question to the store ended early: {e}")))??)
+    }
+}
+
+/// The way to keep pictures.
+#[derive(Clone)]
+pub struct PhotoDoor(Photos);
+
+impl PhotoDoor {
+    /// What comes back is durable; false where the entry has another one.
+    pub async fn keep(&self, photo: Photo) -> Result<bool, Error> {
+        let photos = self.0.clone();
+        let kept = tokio::task::spawn_blocking(move || photos.keep(photo)).await;
+        kept.map_err(|e| Error::Internal(format!("a picture was not kept: {e}")))?.map_err(|e| {
+            tracing::error!(error = %e, "a picture could not be kept");
+            Error::Unavailable
+        })
     }
 }
 

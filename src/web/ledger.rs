@@ -1,7 +1,7 @@
 //! The ledger of a meter: what people state about its past, and the way to state it or to take it back.
 
 use super::error::Error;
-use super::handles::{EngineDoor, Snapshots};
+use super::handles::{EngineDoor, Snapshots, Store};
 use super::meters::find;
 use super::params::{Body, Id, Params};
 use super::time_param::instant;
@@ -16,6 +16,7 @@ use axum::extract::State;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -45,6 +46,8 @@ pub struct EntryReport {
     text: Text,
     /// Number of the entry that undid this one.
     undone_by: Option<u64>,
+    /// There is a picture: `/api/v1/ledger/{entry}/photo`.
+    photo: bool,
 }
 
 /// What somebody states. Registers are what the dial shows, in litres; times are RFC 3339 with an offset, a date (its first instant) or milliseconds since 1970.
@@ -122,6 +125,7 @@ impl Litres {
 pub async fn ledger(
     State(topology): State<Arc<Topology>>,
     State(snapshots): State<Snapshots>,
+    State(store): State<Store>,
     Id(id): Id,
     params: Params,
 ) -> Result<Json<Ledger>, Error> {
@@ -129,6 +133,11 @@ pub async fn ledger(
     let snapshot = snapshots.borrow().clone();
     let point = topology.point(find(&topology, &snapshot, &id)?).key.clone();
     let mut entries: Vec<EntryReport> = snapshot.ledger.of_point(&point).map(|e| report(e, &snapshot.ledger, &topology)).collect();
+    if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+        let among = first.entry..=last.entry;
+        let with: BTreeSet<u64> = store.ask(move |reader| reader.photo_entries(among)).await?.into_iter().collect();
+        entries.iter_mut().for_each(|e| e.photo = with.contains(&e.entry));
+    }
     entries.reverse();
     Ok(Json(Ledger { point, entries }))
 }
@@ -212,5 +221,6 @@ pub fn report(e: &Entry, all: &Entries, t: &Topology) -> EntryReport {
         time: e.deed.from().map(stamp),
         text: texts::deed(&e.deed, &t.tz),
         undone_by: all.list().iter().find(|u| u.deed == Deed::Undone { entry: e.seq }).map(|u| u.seq),
+        photo: false,
     }
 }

@@ -30,6 +30,7 @@ mod overview;
 mod pages;
 mod params;
 mod past;
+mod photos;
 mod readings;
 mod rounds;
 mod sensors;

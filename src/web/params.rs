@@ -83,6 +83,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// The body of a request, if it says that it is of this type.
+pub async fn raw(request: Request, wanted: &str) -> Result<Option<Bytes>, Error> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case(wanted) {
+        return Ok(None);
+    }
+    let bytes = Bytes::from_request(request, &()).await.map_err(|e| match e {
+        BytesRejection::FailedToBufferBody(e) if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => Error::BodyTooLarge,
+        other => Error::BadBody { detail: other.body_text() },
+    })?;
+    Ok(Some(bytes))
+}
+
 /// A JSON body. Only with the content type that says so: a foreign page can send it nowhere without being asked first.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
@@ -90,16 +104,8 @@ pub struct Body<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Body<T>, Error> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(Error::NotJson);
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(|e| match e {
-            BytesRejection::FailedToBufferBody(e) if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => Error::BodyTooLarge,
-            other => Error::BadBody { detail: other.body_text() },
-        })?;
+    async fn from_request(request: Request, _: &S) -> Result<Body<T>, Error> {
+        let bytes = raw(request, "application/json").await?.ok_or(Error::NotJson)?;
         serde_json::from_slice(&bytes).map(Body).map_err(|e| Error::BadBody { detail: e.to_string() })
     }
 }

@@ -37,6 +37,9 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
         Error::NotAdoptable { .. } => only("error.not_adoptable"),
         Error::UnknownAdopted { .. } => only("error.unknown_adopted"),
         Error::NotByHand => only("error.not_by_hand"),
+        Error::NoPhoto => only("error.no_photo"),
+        Error::PhotoThere => only("error.photo_there"),
+        Error::NoJpeg => (say("error.no_jpeg", &[]), Some(Text::same("Content-Type: image/jpeg"))),
         Error::ReadBefore => only("error.read_before"),
         Error::BadTime => only("error.bad_time"),
         Error::DialBehind { dial, register } => {

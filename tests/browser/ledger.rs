@@ -161,14 +161,46 @@ fn a_dial_is_read_in_a_cellar_with_a_phone() {
     browser.click("round-send-cellar");
     browser.until("the name is asked for", "document.activeElement.dataset.testid === 'round-by'");
     browser.type_into("round-by", "李网格员");
+    // A picture as a phone's camera makes it, of several megapixels; and before it a file that is none.
+    let choose = |file: &str| {
+        browser.js(&format!(
+            "(async () => {{ const file = await (async () => {{ {file} }})(); const list = new DataTransfer(); list.items.add(file); \
+             const input = document.querySelector('[data-testid=\"round-photo-cellar\"]'); input.files = list.files; \
+             input.dispatchEvent(new Event('change', {{ bubbles: true }})); }})() && null"
+        ))
+    };
+    choose("return new File(['no picture'], 'a.txt');");
+    browser.until("it is refused", "document.querySelector('[data-testid=\"round-cellar\"]').innerText.includes('不是照片')");
+    choose(
+        "const c = document.createElement('canvas'); c.width = 4000; c.height = 3000; const p = c.getContext('2d'); \
+         for (let i = 0; i < 3000; i += 1) { p.fillStyle = `hsl(${i * 7} 80% 50%)`; p.fillRect((i * 37) % 4000, (i * 91) % 3000, 200, 60); } \
+         p.fillStyle = '#000'; p.font = '400px sans-serif'; p.fillText('00125.250', 900, 1600); \
+         return new File([await new Promise((done) => c.toBlob(done, 'image/png'))], 'dial.png');",
+    );
+    browser.shown("round-photo-kept-cellar");
+    browser.picture("rounds-photo-phone");
     browser.click("round-send-all");
     browser.shown("round-sent-cellar");
+    browser.until("the picture is there", "document.querySelector('[data-testid=\"round-photo-state-cellar\"]')?.dataset.state === 'sent'");
     assert_eq!(house.daemon.get("/api/v1/meters/cellar")["register_litres"], json!(125_250));
+    let entry = house.entries("cellar")[0].clone();
+    assert_eq!((&entry["deed"], &entry["photo"]), (&json!("read"), &json!(true)), "{entry}");
+    let bytes: i64 = house.daemon.database().query_row("SELECT bytes FROM v_photos WHERE point = 'cellar'", [], |r| r.get(0)).unwrap();
+    assert!((1_000..=120 * 1024).contains(&bytes), "{bytes} bytes");
     browser.until("it is the last one now", "document.querySelector('[data-testid=\"round-cellar\"]').innerText.includes('125.250')");
     assert_eq!(browser.js("sessionStorage.getItem('heyun.round')"), json!("{}"));
     browser.picture("rounds-phone");
     browser.stand_on(DESK);
     browser.picture("rounds-desk");
+    browser.visit("#/meter/cellar");
+    let picture = format!("document.querySelector('[data-testid=\"photo-{}\"] img')", entry["entry"]);
+    browser.until("the entry is there", &format!("{picture} !== null"));
+    // It is fetched when it comes into view.
+    browser.js(&format!("{picture}.scrollIntoView()"));
+    browser.until("the picture is shown", &format!("{picture}.naturalWidth >= 800"));
+    browser.picture("ledger-photo-desk");
+    browser.visit("#/rounds");
+    browser.shown("round-cellar");
 
     // The book on paper: one page for the compound's own, one for the building.
     browser.as_printed(true);

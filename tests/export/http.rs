@@ -41,6 +41,7 @@ impl Served {
             commands: mpsc::channel(1).0,
             health: watch::channel(Arc::new(health)).1,
             discovery: DiscoveryDoor(None),
+            photos: w.photos(),
         };
         let listener = runtime.block_on(Settings { listen: "127.0.0.1:0".parse().unwrap() }.bind()).unwrap();
         let addr = listener.local_addr().unwrap();

@@ -54,6 +54,10 @@ impl World {
         world
     }
 
+    pub fn photos(&self) -> heyun::store::Photos {
+        self.writer.as_ref().unwrap().photos()
+    }
+
     pub fn config(&self) -> PathBuf {
         self.dir.path().join("heyun.toml")
     }

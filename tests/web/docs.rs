@@ -44,11 +44,15 @@ async fn every_path_of_the_document_is_served_and_documented_whole() {
             }
             let request = Request::builder().method(method.to_uppercase().as_str()).uri(path.replace("{id}", "b15"));
             let response = g.raw(request.header("host", "localhost").body(Body::empty()).unwrap()).await;
-            assert!(response.status() != 404 || path.contains("/incidents/"), "{method} {path}: {}", response.status());
+            assert!(
+                response.status() != 404 || path.contains("/incidents/") || path.ends_with("/photo"),
+                "{method} {path}: {}",
+                response.status()
+            );
             assert_ne!(response.status(), 405, "{method} {path}");
         }
     }
-    assert_eq!(names.len(), 29, "a route is missing here, or new");
+    assert_eq!(names.len(), 31, "a route is missing here, or new");
     for schema in ["Problem", "Flow", "Totals", "IncidentFile", "Hello", "ChangedMeters", "EventReport"] {
         assert!(document["components"]["schemas"][schema].is_object(), "{schema}");
     }

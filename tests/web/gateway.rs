@@ -269,6 +269,7 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
     engine.boot(now, 0, &mut effects);
     engine.connected(now);
     let (snapshot, snapshots) = watch::channel(Arc::default());
+    let photos = writer.photos();
     let mut core = Core { engine, writer, reader: reader.clone(), topology: topology.clone(), effects, batch: 1, now, snapshot };
     core.commit();
     let core = Arc::new(Mutex::new(core));
@@ -290,7 +291,12 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
             obeying.lock().unwrap().obey(request);
         }
     });
-    (Handles { topology, snapshot: snapshots, reader, commands, health: healths, discovery: DiscoveryDoor(None) }, core, health, dir)
+    (
+        Handles { topology, snapshot: snapshots, reader, commands, health: healths, discovery: DiscoveryDoor(None), photos },
+        core,
+        health,
+        dir,
+    )
 }
 
 impl Gateway {

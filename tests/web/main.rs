@@ -9,6 +9,7 @@ mod history;
 mod incidents;
 mod live;
 mod operation;
+mod photos;
 mod server;
 mod state;
 mod totals;

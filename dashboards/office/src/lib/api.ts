@@ -1,6 +1,7 @@
 // What the gateway answers, as docs/api/openapi.json has it, and how to ask.
 
 import type { Discovery } from './discovery';
+import { photoOf } from './photo';
 
 /** RFC 3339, with the offset of the compound's clocks. */
 export type Stamp = string;
@@ -220,6 +221,8 @@ export interface Entry {
   time: Stamp | null;
   text: Text;
   undone_by: number | null;
+  /** There is a picture of it. */
+  photo: boolean;
 }
 export interface Ledger {
   point: string;
@@ -425,6 +428,13 @@ export const api = {
   ledger: (meter: string) => ask<Ledger>(`/api/v1/meters/${enc(meter)}/ledger`),
   state: (meter: string, what: Statement) => post<Entry>(`/api/v1/meters/${enc(meter)}/ledger`, what),
   undo: (entry: number, by: string, why: string) => post<Entry>(`/api/v1/ledger/${entry}/undo`, { by, why }),
+  /** A JPEG. */
+  keepPhoto: async (entry: number, picture: Blob): Promise<void> => {
+    const answer = await fetch(photoOf(entry), { method: 'POST', headers: { 'content-type': 'image/jpeg' }, body: picture }).catch(() => null);
+    if (answer?.ok) return;
+    const problem = (await answer?.json().catch(() => null)) as Problem | null;
+    throw new ApiError(answer?.status ?? 0, problem?.message ? problem : null);
+  },
   rounds: () => ask<Book>('/api/v1/rounds'),
   /** `at` in Unix milliseconds. */
   handIn: (meter: string, by: string, litres: string, at: number, note: string) =>

@@ -17,12 +17,20 @@ export interface Draft {
   tried: boolean;
 }
 export type Result = { state: 'waiting' | 'sending' } | { state: 'sent'; report: ReadReport | null } | { state: 'failed'; error: unknown };
+/** What became of a picture. It is kept in this window only, until the gateway has it. */
+export interface Picture {
+  body: Blob;
+  /** Number of the entry that it belongs to, once its reading is taken. */
+  entry: number | null;
+  state: 'kept' | 'sending' | 'sent' | 'failed';
+}
 
 class Round {
   book = $state.raw<Book | null>(null);
   error = $state.raw<unknown>(null);
   drafts = $state.raw<Record<string, Draft>>(this.#remembered());
   results = $state.raw<Record<string, Result>>({});
+  pictures = $state.raw<Record<string, Picture>>({});
   #queue: string[] = [];
   #sending = false;
 
@@ -39,8 +47,32 @@ class Round {
     const old = this.drafts[key];
     // Whole seconds: a stamp that people can compare.
     const at = change.text === undefined && old !== undefined ? old.at : Math.floor(live.now / 1000) * 1000;
+    // A picture of an earlier reading is none of this one.
+    if ((this.pictures[key]?.entry ?? null) !== null) this.depict(key, null);
     this.#put(key, { text: '', note: '', ...old, ...change, at, tried: change.text === undefined ? (old?.tried ?? false) : false });
     this.#result(key, null);
+  }
+
+  /** Puts a picture to what is typed, or takes it away. */
+  depict(key: string, body: Blob | null): void {
+    const { [key]: _, ...rest } = this.pictures;
+    this.pictures = body === null ? rest : { ...rest, [key]: { body, entry: null, state: 'kept' } };
+  }
+
+  /** Sends the picture of a reading that was taken. */
+  async sendPicture(key: string): Promise<void> {
+    const picture = this.pictures[key];
+    if (picture === undefined || picture.entry === null || picture.state === 'sending' || picture.state === 'sent') return;
+    const put = (state: Picture['state']): void => {
+      this.pictures = { ...this.pictures, [key]: { ...picture, state } };
+    };
+    put('sending');
+    try {
+      await api.keepPhoto(picture.entry, picture.body);
+      put('sent');
+    } catch {
+      put('failed');
+    }
   }
 
   /** Those that can be sent, in the order of the book. */
@@ -72,26 +104,32 @@ class Round {
     this.#result(key, { state: 'sending' });
     try {
       const report = await api.handIn(key, by, litres, draft.at, draft.note.trim());
-      this.#taken(key, report);
+      this.#taken(key, report, report.entry);
     } catch (error) {
       const code = error instanceof ApiError ? error.problem?.code : undefined;
-      if (code === 'read_before' && draft.tried && (await this.#arrived(key, draft.at))) return this.#taken(key, null);
+      const arrived = code === 'read_before' && draft.tried ? await this.#arrived(key, draft.at) : null;
+      if (arrived !== null) return this.#taken(key, null, arrived);
       const unanswered = error instanceof ApiError && (error.status === 0 || error.status === 504);
       if (unanswered) this.#put(key, { ...draft, tried: true });
       this.#result(key, { state: 'failed', error });
     }
   }
 
-  /** True if the ledger has a hand reading of that moment: an earlier try of ours arrived, only its answer was lost. */
-  async #arrived(key: string, at: number): Promise<boolean> {
+  /** The ledger's hand reading of that moment, if it has one: an earlier try of ours arrived, only its answer was lost. */
+  async #arrived(key: string, at: number): Promise<number | null> {
     try {
-      return (await api.ledger(key)).entries.some((e) => e.deed === 'read' && e.time !== null && ms(e.time) === at);
+      return (await api.ledger(key)).entries.find((e) => e.deed === 'read' && e.time !== null && ms(e.time) === at)?.entry ?? null;
     } catch {
-      return false;
+      return null;
     }
   }
 
-  #taken(key: string, report: ReadReport | null): void {
+  #taken(key: string, report: ReadReport | null, entry: number): void {
+    const picture = this.pictures[key];
+    if (picture !== undefined && picture.entry === null) {
+      this.pictures = { ...this.pictures, [key]: { ...picture, entry } };
+      void this.sendPicture(key);
+    }
     const { [key]: _, ...rest } = this.drafts;
     this.drafts = rest;
     this.#remember();
