@@ -3,7 +3,7 @@
 
 use heyun::config::{self, Catalogue, Config, LoadError, Problem};
 use heyun::domain::topology::{Boundary, PlaceIx, PlaceKind, PointKind, Responsible};
-use heyun::domain::units::{Millilitres, MillilitresPerHour};
+use heyun::domain::units::{Amount, Rate};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -120,11 +120,11 @@ fn the_reference_is_understood() {
 
     let bulk = t.point(t.point_by_key("b15-bulk").unwrap());
     assert_eq!((bulk.kind, bulk.boundary, bulk.responsible), (PointKind::Bulk, Boundary::Settlement, Responsible::WaterCompany));
-    assert_eq!(bulk.meter.pulse_weight, Millilitres::litres(10));
-    assert_eq!(bulk.meter.rollover_at, Some(Millilitres::tonnes(1_000_000)));
-    assert_eq!(bulk.meter.max_flow, MillilitresPerHour::litres(100_000));
-    assert_eq!(bulk.limits.per_hour, Some(Millilitres::litres(3_000)));
-    assert_eq!(bulk.limits.per_month, Some(Millilitres::tonnes(1_000)));
+    assert_eq!(bulk.meter.pulse_weight, Amount::litres(10));
+    assert_eq!(bulk.meter.rollover_at, Some(Amount::tonnes(1_000_000)));
+    assert_eq!(bulk.meter.max_flow, Rate::litres(100_000));
+    assert_eq!(bulk.limits.per_hour, Some(Amount::litres(3_000)));
+    assert_eq!(bulk.limits.per_month, Some(Amount::tonnes(1_000)));
     assert_eq!(bulk.price_milliyuan_per_tonne, Some(3_600));
     let b = bulk.source.as_ref().unwrap();
     assert_eq!((b.topic.as_str(), b.column), ("meters/b15/state", Some(0)));
@@ -187,10 +187,10 @@ fn the_demo_is_understood() {
 fn the_least_config_has_the_defaults() {
     let c = good(&text(&shipped("minimal.toml")));
     let p = &c.topology.points[0];
-    assert_eq!((p.limits.per_hour, p.limits.per_month), (None, Some(Millilitres::tonnes(1_000))));
+    assert_eq!((p.limits.per_hour, p.limits.per_month), (None, Some(Amount::tonnes(1_000))));
     assert_eq!(p.limits.silent_after.map(|d| d.0), Some(86_400_000));
     assert_eq!((p.boundary, p.responsible, p.price_milliyuan_per_tonne), (Boundary::Settlement, Responsible::Owners, None));
-    assert_eq!((p.meter.pulse_weight, p.meter.rollover_at), (Millilitres::litres(1), None));
+    assert_eq!((p.meter.pulse_weight, p.meter.rollover_at), (Amount::litres(1), None));
     assert_eq!((c.store.path.to_str(), c.store.linger.0), (Some("/var/lib/heyun/heyun.db"), 5_000));
     assert_eq!(c.web.listen.to_string(), "127.0.0.1:8480");
     assert_eq!(p.source.as_ref().unwrap().topic, "water/b15/main");

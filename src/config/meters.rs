@@ -9,7 +9,7 @@ use super::suggest;
 use super::values::{duration, exact, measured, slug};
 use crate::domain::time::Ms;
 use crate::domain::topology::{Boundary, Limits, Meter, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, ValveCard};
-use crate::domain::units::{Millilitres, MillilitresPerHour, Quantity, Unit};
+use crate::domain::units::{Amount, Quantity, Rate, Unit};
 use std::collections::HashMap;
 
 pub(super) static METERS: Shape = Shape {
@@ -51,10 +51,10 @@ const RESPONSIBLE: &[(&str, Responsible)] =
     &[("water-company", Responsible::WaterCompany), ("owners", Responsible::Owners), ("household", Responsible::Household)];
 
 /// Of most pulse meters in houses.
-const PULSE_WEIGHT: Millilitres = Millilitres::litres(1);
+const PULSE_WEIGHT: Amount = Amount::litres(1);
 
 /// One building never used as much, and the one that lost as much did so for a month before anyone knew.
-const BUILDING_PER_MONTH: Millilitres = Millilitres::tonnes(1_000);
+const BUILDING_PER_MONTH: Amount = Amount::tonnes(1_000);
 
 /// Without a word of the profile. Some meters report once a day.
 pub(super) const SILENT_AFTER: Ms = Ms::hours(24);
@@ -216,7 +216,7 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
     };
     let boundary = t.get("boundary").map_or(Some(default_boundary), |f| f.choice(BOUNDARIES));
     let responsible = t.get("responsible").map_or(Some(default_responsible), |f| f.choice(RESPONSIBLE));
-    let meter = meter(t, MillilitresPerHour::litres(default_flow));
+    let meter = meter(t, Rate::litres(default_flow));
     let shipped = Limits {
         per_hour: None,
         per_month: (kind == PointKind::Bulk && place_kind == Some(PlaceKind::Building)).then_some(BUILDING_PER_MONTH),
@@ -240,25 +240,24 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
     })
 }
 
-fn meter(t: &Table<'_>, default_flow: MillilitresPerHour) -> Option<Meter> {
+fn meter(t: &Table<'_>, default_flow: Rate) -> Option<Meter> {
     let serial = t.get("serial").map_or(Some(None), |f| f.text().map(|s| Some(s.to_owned())));
-    let volume = |s: &str| measured(s, Quantity::Volume, 100, Unit::CubicMetre, "\"10 L\"").map(Millilitres);
+    let volume = |s: &str| measured(s, Quantity::Volume, 100, Unit::CubicMetre, "\"10 L\"").map(Amount);
     let pulse_weight = t.get("pulse_weight").map_or(Some(PULSE_WEIGHT), |f| f.parsed(volume));
     let rollover_at = t.get("digits").map_or(Some(None), |f| rollover_at(&f, pulse_weight).map(Some));
-    let flow =
-        |s: &str| measured(s, Quantity::Flow, MAX_FLOW_CUBIC_METRES, Unit::CubicMetrePerHour, "\"100 m3/h\"").map(MillilitresPerHour);
+    let flow = |s: &str| measured(s, Quantity::Flow, MAX_FLOW_CUBIC_METRES, Unit::CubicMetrePerHour, "\"100 m3/h\"").map(Rate);
     let max_flow = t.get("max_flow").map_or(Some(default_flow), |f| f.parsed(flow));
     Some(Meter { serial: serial?, pulse_weight: pulse_weight?, rollover_at: rollover_at?, max_flow: max_flow?, mean_flow_over: None })
 }
 
-fn rollover_at(f: &Field<'_>, pulse_weight: Option<Millilitres>) -> Option<Millilitres> {
+fn rollover_at(f: &Field<'_>, pulse_weight: Option<Amount>) -> Option<Amount> {
     let digits = f.integer(1..=12)?;
     let pulse_weight = pulse_weight?;
     let full = 10i64.checked_pow(u32::try_from(digits).ok()?).and_then(|n| n.checked_mul(pulse_weight.0));
     let right = "all digits of the register, also those behind the point: 8 for 00000,000 m³ with a pulse weight of 1 L";
     full.map_or_else(
         || f.wrong(format!("{digits} digits of this pulse weight are more water than can be counted"), right),
-        |n| Some(Millilitres(n)),
+        |n| Some(Amount(n)),
     )
 }
 
@@ -298,7 +297,7 @@ fn limits(t: &Table<'_>, shipped: Limits, source: &bindings::Source, meter: Opti
         }
         f.parsed(|s| duration(s, Ms::minutes(1)..=Ms::days(90))).map(|d| d.0)
     });
-    Some(Limits { per_hour: per_hour?.map(Millilitres), per_month: per_month?.map(Millilitres), silent_after: silent_after?.map(Ms) })
+    Some(Limits { per_hour: per_hour?.map(Amount), per_month: per_month?.map(Amount), silent_after: silent_after?.map(Ms) })
 }
 
 fn valve(t: &Table<'_>) -> Option<ValveCard> {

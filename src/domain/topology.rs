@@ -7,7 +7,7 @@
 //! The topology is made by the config at start and does not change while the process runs.
 
 use super::time::{Ms, Ts};
-use super::units::{Millilitres, MillilitresPerHour, Quantity};
+use super::units::{Amount, Quantity, Rate};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -133,11 +133,11 @@ pub struct Point {
 pub struct Meter {
     pub serial: Option<String>,
     /// The volume of one pulse or of the register's last digit: nothing smaller is seen. At least 1 mL.
-    pub pulse_weight: Millilitres,
+    pub pulse_weight: Amount,
     /// The volume at which the register runs full and shows zero again (digits × last digit), where known.
-    pub rollover_at: Option<Millilitres>,
+    pub rollover_at: Option<Amount>,
     /// No real use flows faster than this.
-    pub max_flow: MillilitresPerHour,
+    pub max_flow: Rate,
     /// Set where the source tells a mean flow instead of a register: each row covers this long, and its time is the span's start.
     pub mean_flow_over: Option<Ms>,
 }
@@ -156,8 +156,8 @@ pub struct Binding {
 /// Hard limits: they work from the first hour, before anything is learned. None switches a limit off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Limits {
-    pub per_hour: Option<Millilitres>,
-    pub per_month: Option<Millilitres>,
+    pub per_hour: Option<Amount>,
+    pub per_month: Option<Amount>,
     pub silent_after: Option<Ms>,
 }
 

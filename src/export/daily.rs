@@ -18,7 +18,7 @@ use crate::domain::finding::Mark;
 use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use crate::history::{Account, Interval, Kind, Register, Taken, Why};
 use crate::store::{ReadError, Snapshot};
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ struct Span {
 struct Day {
     first: Option<Mark>,
     last: Option<Mark>,
-    volume: Millilitres,
+    volume: Amount,
     /// The register restarted.
     restarted: Option<Kind>,
     gap: bool,

@@ -6,17 +6,17 @@ use super::{Form, Selection};
 use crate::domain::amendment::Entries;
 use crate::domain::engine::SourceRecord;
 use crate::domain::topology::{PlaceKind, PointIx, Topology};
-use crate::domain::units::{Millilitres, Quantity};
+use crate::domain::units::{Amount, Quantity};
 use crate::history::Register;
 
 /// What the number in a metering point's column says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Millilitres on a register.
+    /// Amount on a register.
     Register,
     /// Pulses on a counter, of this volume each.
-    Pulses(Millilitres),
-    /// Millilitres per hour, on average.
+    Pulses(Amount),
+    /// Amount per hour, on average.
     MeanFlow,
 }
 

@@ -11,7 +11,7 @@ use crate::domain::topology::Topology;
 
 struct Line {
     column: usize,
-    /// Millilitres of one step of the number: 1 for a register, the pulse weight for a counter.
+    /// Amount of one step of the number: 1 for a register, the pulse weight for a counter.
     weight: i64,
     /// Where the point is and which meter is in it, as it begins every one of its rows.
     head: Vec<u8>,

@@ -6,7 +6,7 @@ use crate::domain::finding::Cause;
 use crate::domain::incident::Incident;
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{PointIx, Topology};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use crate::store::{ReadError, Reader};
 
 /// All that flowed through a leak's first meter since it can have begun, whether lost or used.
@@ -16,7 +16,7 @@ pub struct SinceStart {
     /// The earliest that it can have begun.
     pub since: Ts,
     /// Until the leak was closed, or until now. None where nothing of that time was read.
-    pub volume: Option<Millilitres>,
+    pub volume: Option<Amount>,
 }
 
 /// None for an incident that is no leak, and where none of its points is a meter that is configured, or that one has no register.

@@ -5,7 +5,7 @@ use crate::domain::finding::{Cause, StartRange};
 use crate::domain::incident::{Change, NoticeKind};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Point, Responsible, Topology, ValveCard};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use crate::texts::{self, Arg, Decimal, Stamp, Text, say};
 
 /// A start that is known no better than this is told as a span.
@@ -109,16 +109,16 @@ pub fn what(f: &Facts, t: &Topology) -> Text {
 
 /// Litres per minute, as people at a tap think.
 pub fn litres_per_minute(flow: Flow) -> Decimal {
-    Decimal::litres(Millilitres(flow.value().0 / 60)).rounded(1)
+    Decimal::litres(Amount(flow.value().0 / 60)).rounded(1)
 }
 
 /// Tonnes as people say them.
-pub fn tonnes(v: Millilitres) -> Decimal {
+pub fn tonnes(v: Amount) -> Decimal {
     Decimal::tonnes(v).rounded(if v.0 < 10_000_000 { 2 } else { 1 })
 }
 
 /// What it costs, to the fen; None where no price is configured.
-pub fn yuan(v: Millilitres, point: Option<&Point>) -> Option<Decimal> {
+pub fn yuan(v: Amount, point: Option<&Point>) -> Option<Decimal> {
     Some(Decimal::yuan(v, point?.price_milliyuan_per_tonne?))
 }
 

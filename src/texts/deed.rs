@@ -3,14 +3,14 @@
 use super::{Arg, Decimal, Stamp, Text, say};
 use crate::domain::amendment::Deed;
 use crate::domain::time::Ts;
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use jiff::tz::TimeZone;
 
 /// What an entry of the ledger states.
 pub fn deed(deed: &Deed, tz: &TimeZone) -> Text {
     let at = |ts: Ts| Arg::from(Stamp::new(ts, tz).full().to_string());
     // As on the dial.
-    let cubic_metres = |v: Millilitres| Arg::from(Decimal::tonnes(v));
+    let cubic_metres = |v: Amount| Arg::from(Decimal::tonnes(v));
     let or_none = |t: &Option<String>| t.as_deref().map_or_else(|| say("ledger.none", &[]), Text::same);
     match deed {
         Deed::Replaced { ts, end, start, serial, seal, verified } => say(

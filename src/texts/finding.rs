@@ -3,16 +3,16 @@
 use super::{Arg, Decimal, Stamp, Text, say};
 use crate::domain::finding::{FindingKind, Mark};
 use crate::domain::time::{Ms, Ts};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::units::{Amount, Rate};
 use jiff::tz::TimeZone;
 
-fn tonnes(v: Millilitres) -> Arg {
+fn tonnes(v: Amount) -> Arg {
     Decimal::tonnes(v).rounded(2).into()
 }
 
 /// Litres per minute, as people at a tap think.
-fn per_minute(v: MillilitresPerHour) -> Arg {
-    Decimal::litres(Millilitres(v.0 / 60)).rounded(1).into()
+fn per_minute(v: Rate) -> Arg {
+    Decimal::litres(Amount(v.0 / 60)).rounded(1).into()
 }
 
 /// Longest unit that the span is at least two of.
@@ -125,7 +125,7 @@ mod tests {
     fn findings_speak_tonnes_and_litres_per_minute() {
         let tz = TimeZone::get("Asia/Shanghai").unwrap();
         let (from, to) = (Ts(1_764_000_000_000), Ts(1_764_003_600_000));
-        let kind = FindingKind::LeakHourlyLimit { from, to, limit: Millilitres::litres(500), seen: Millilitres::litres(1390) };
+        let kind = FindingKind::LeakHourlyLimit { from, to, limit: Amount::litres(500), seen: Amount::litres(1390) };
         let text = finding("15号楼总表", &kind, &tz);
         assert_eq!(text.zh, "15号楼总表：疑似漏水。11-25 00:00 至 11-25 01:00 水量 1.39 吨（平均 23.2 升/分钟），超过每小时限值 0.5 吨");
         assert_eq!(
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_rule_has_a_name_and_every_text_is_in_two_languages() {
-        let (m, mark) = (Millilitres::ZERO, Mark { ts: Ts(0), register: Millilitres::ZERO });
+        let (m, mark) = (Amount::ZERO, Mark { ts: Ts(0), register: Amount::ZERO });
         let month = Month { year: 2026, month: 11 };
         for kind in [
             FindingKind::LeakHourlyLimit { from: Ts(0), to: Ts(0), limit: m, seen: m },
@@ -149,7 +149,7 @@ mod tests {
             FindingKind::LeakMonthlyProjection { month, limit: m, used: m, last_day: m, projected: m },
             FindingKind::MeterSilent { last: Ts(0), limit: Ms::ZERO },
             FindingKind::MeterReset { before: mark, after: mark },
-            FindingKind::MeterJump { before: mark, after: mark, max_flow: MillilitresPerHour(0) },
+            FindingKind::MeterJump { before: mark, after: mark, max_flow: Rate(0) },
         ]
         .into_iter()
         .chain(Flag::ALL.map(|f| f.statement(Ts(0))))

@@ -9,7 +9,7 @@ use crate::domain::amendment::{Deed, Entries, Entry};
 use crate::domain::engine::{Amend, Statement};
 use crate::domain::time::Ts;
 use crate::domain::topology::Topology;
-use crate::domain::units::{self, Millilitres, Unit};
+use crate::domain::units::{self, Amount, Unit};
 use crate::texts::{self, Stamp, Text, say};
 use axum::Json;
 use axum::extract::State;
@@ -108,10 +108,10 @@ impl<'de> Deserialize<'de> for Litres {
 }
 
 impl Litres {
-    pub fn read(&self, field: &'static str) -> Result<Millilitres, Error> {
+    pub fn read(&self, field: &'static str) -> Result<Amount, Error> {
         let parsed = units::Decimal::parse(&self.0).and_then(|d| d.in_smallest(Unit::Litre)).ok().filter(|v| *v >= 0);
         let wrong = || Error::BadParameter { name: field, value: self.0.clone(), expected: say("expected.litres", &[]) };
-        parsed.map(Millilitres).ok_or_else(wrong)
+        parsed.map(Amount).ok_or_else(wrong)
     }
 }
 
@@ -184,7 +184,7 @@ fn statement(b: &StateRequest, tz: &TimeZone) -> Result<Statement, Error> {
         "replaced" => Statement::Replaced {
             ts,
             end: b.end_litres.as_ref().map(|l| l.read("end_litres")).transpose()?,
-            start: b.start_litres.as_ref().map_or(Ok(Millilitres::ZERO), |l| l.read("start_litres"))?,
+            start: b.start_litres.as_ref().map_or(Ok(Amount::ZERO), |l| l.read("start_litres"))?,
             serial: b.serial.clone(),
             seal: b.seal.clone(),
             verified: b.verified.clone(),

@@ -13,7 +13,7 @@ use crate::domain::finding::Cause;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Ts;
 use crate::domain::topology::{PlaceIx, PlaceKind, PointIx, PointKind, Topology};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::units::{Amount, Rate};
 use crate::history::{Basis, Head, Register, USUAL_DAYS, Water};
 use crate::store::Reader;
 use crate::texts::{Decimal, Stamp};
@@ -164,9 +164,7 @@ fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> Pla
         residents: p.residents,
         state: PlaceState::of(&open, silent_meters + silent_sensors > 0, unheard),
         open_incidents: open.len(),
-        flow_litres_per_hour: flows()
-            .next()
-            .map(|_| Decimal::litres_per_hour(MillilitresPerHour(flows().fold(0i64, |sum, f| sum.saturating_add(f.0))))),
+        flow_litres_per_hour: flows().next().map(|_| Decimal::litres_per_hour(Rate(flows().fold(0i64, |sum, f| sum.saturating_add(f.0))))),
         today_tonnes: sum(water.iter().map(|w| w.today)).map(Decimal::tonnes),
         usual_tonnes: mean(&usual).map(Decimal::tonnes),
         usual_days: usual.len(),
@@ -180,22 +178,22 @@ fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> Pla
 }
 
 /// Of what is known; None where nothing is.
-fn sum(volumes: impl Iterator<Item = Option<Millilitres>> + Clone) -> Option<Millilitres> {
+fn sum(volumes: impl Iterator<Item = Option<Amount>> + Clone) -> Option<Amount> {
     volumes.clone().any(|v| v.is_some()).then(|| volumes.flatten().sum())
 }
 
 /// The days of which all heads know enough that ever do: a sum over half of the meters is no usual day.
-fn usual(heads: &[&Water]) -> Vec<Millilitres> {
+fn usual(heads: &[&Water]) -> Vec<Amount> {
     let telling: Vec<_> = heads.iter().filter(|w| w.before.iter().any(Option::is_some)).collect();
     if telling.is_empty() {
         return vec![];
     }
-    (0..USUAL_DAYS).filter_map(|day| telling.iter().map(|w| w.before[day]).sum::<Option<Millilitres>>()).collect()
+    (0..USUAL_DAYS).filter_map(|day| telling.iter().map(|w| w.before[day]).sum::<Option<Amount>>()).collect()
 }
 
-fn mean(days: &[Millilitres]) -> Option<Millilitres> {
+fn mean(days: &[Amount]) -> Option<Amount> {
     let n = i64::try_from(days.len()).ok().filter(|n| *n > 0)?;
-    Some(days.iter().copied().sum::<Millilitres>().scaled(1, n))
+    Some(days.iter().copied().sum::<Amount>().scaled(1, n))
 }
 
 /// A place that is shown, with what the config says of it.

@@ -10,7 +10,7 @@ use super::{clock, dto};
 use crate::domain::engine::{HandReading, PointState, Snapshot};
 use crate::domain::time::Ts;
 use crate::domain::topology::Topology;
-use crate::domain::units::MillilitresPerHour;
+use crate::domain::units::Rate;
 use crate::texts::{Decimal, Stamp};
 use axum::Json;
 use axum::extract::State;
@@ -94,7 +94,7 @@ fn line(t: &Topology, p: &PointState, now: Ts) -> BookLine {
     let point = t.point(p.point);
     let mut place: Vec<String> = t.path(point.place).map(|ix| t.place(ix).name.clone()).collect();
     place.reverse();
-    let since = |flow: MillilitresPerHour| p.last.map(|last| Decimal::litres(last.register + flow.over((now - last.ts).0.max(0))));
+    let since = |flow: Rate| p.last.map(|last| Decimal::litres(last.register + flow.over((now - last.ts).0.max(0))));
     BookLine {
         key: point.key.clone(),
         name: point.name.clone(),

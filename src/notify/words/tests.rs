@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::finding::{Finding, FindingKind, Mark};
 use crate::domain::incident::{Closer, Event, Incident};
 use crate::domain::topology::{Boundary, Limits, Meter, Place, PlaceIx, PlaceKind, PointKind};
-use crate::domain::units::MillilitresPerHour;
+use crate::domain::units::Rate;
 use crate::notify::wecom::TEXT_BYTES;
 
 const T: Ts = Ts(1_763_900_100_000); // 2025-11-23T20:15:00+08:00
@@ -16,13 +16,8 @@ fn topology(valve: Option<ValveCard>) -> Topology {
         households: None,
         residents: None,
     };
-    let meter = Meter {
-        serial: None,
-        pulse_weight: Millilitres::litres(1),
-        rollover_at: None,
-        max_flow: MillilitresPerHour::litres(5_000),
-        mean_flow_over: None,
-    };
+    let meter =
+        Meter { serial: None, pulse_weight: Amount::litres(1), rollover_at: None, max_flow: Rate::litres(5_000), mean_flow_over: None };
     let point = Point {
         key: "b15".into(),
         name: "15号楼总表".into(),
@@ -69,7 +64,7 @@ fn facts(kind: FindingKind, cause: Cause, kinds: Vec<NoticeKind>, later: Vec<Cha
         (1..).zip(changes).map(|(seq, change)| Event { seq, at: T, incident: "g1.01KAS5Y9ABCDEF123456VBKAYT".into(), change }).collect();
     let incident = Incident::from_events(&events).unwrap();
     let place = vec!["朝阳街社区".into(), "北西小区".into(), "北西小区15号楼".into(), "15号楼总表".into()];
-    let (flow, passed) = (Some(Flow::Now(MillilitresPerHour::litres(1_890))), Some(Millilitres::litres(12_400)));
+    let (flow, passed) = (Some(Flow::Now(Rate::litres(1_890))), Some(Amount::litres(12_400)));
     let leak = cause == Cause::Leak;
     Facts { event: 2, at: T, kinds, incident, finding, place, flow: flow.filter(|_| leak), passed: passed.filter(|_| leak) }
 }
@@ -78,8 +73,8 @@ fn hourly() -> FindingKind {
     FindingKind::LeakHourlyLimit {
         from: T - Ms::minutes(45),
         to: T + Ms::minutes(15),
-        limit: Millilitres::litres(1_000),
-        seen: Millilitres::litres(1_890),
+        limit: Amount::litres(1_000),
+        seen: Amount::litres(1_890),
     }
 }
 
@@ -157,9 +152,9 @@ fn a_fault_says_what_to_look_at_and_nothing_of_water() {
         text,
         "【仪表故障】朝阳街社区 北西小区 15号楼 总表\n依据：15号楼总表：失联。自 11-23 20:15 起没有收到新读数，已超过 6 小时。请检查电池、信号和主题（topic）配置\n事件号 VBKAYT"
     );
-    let before = Mark { ts: T, register: Millilitres::tonnes(5) };
+    let before = Mark { ts: T, register: Amount::tonnes(5) };
     let f = facts(
-        FindingKind::MeterReset { before, after: Mark { ts: T, register: Millilitres(0) } },
+        FindingKind::MeterReset { before, after: Mark { ts: T, register: Amount(0) } },
         Cause::Data,
         vec![NoticeKind::Opened],
         vec![],

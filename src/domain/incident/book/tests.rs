@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::finding::{FindingKind, StartRange};
 use crate::domain::time::Ms;
 use crate::domain::topology::{Boundary, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::units::{Amount, Rate};
 
 /// A building with a bulk meter and two flats with sub-meters: keys `bulk`, `a`, `b`.
 fn building() -> Topology {
@@ -25,9 +25,9 @@ fn building() -> Topology {
         valve: None,
         meter: Meter {
             serial: None,
-            pulse_weight: Millilitres::litres(1),
+            pulse_weight: Amount::litres(1),
             rollover_at: None,
-            max_flow: MillilitresPerHour::litres(5_000),
+            max_flow: Rate::litres(5_000),
             mean_flow_over: None,
         },
         source: None,
@@ -50,7 +50,7 @@ fn building() -> Topology {
 
 fn leak(point: &str, from_h: i64, to_h: i64) -> Finding {
     let (from, to) = (Ts(0) + Ms::hours(from_h), Ts(0) + Ms::hours(to_h));
-    let kind = FindingKind::LeakHourlyLimit { from, to, limit: Millilitres(1), seen: Millilitres(2) };
+    let kind = FindingKind::LeakHourlyLimit { from, to, limit: Amount(1), seen: Amount(2) };
     Finding {
         point: point.into(),
         kind,
