@@ -7,7 +7,8 @@ use heyun::domain::engine::SourceRecord;
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
 use heyun::domain::time::{Day, Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible,
+    Topology,
 };
 use heyun::domain::units::{Amount, Quantity, Rate};
 use heyun::history::{Basis, Historian, Interval, Register, Scale, Span, Step, USUAL_DAYS, buckets, intervals, passed};
@@ -32,6 +33,7 @@ fn topology(tz: TimeZone) -> Topology {
         kind: PointKind::Bulk,
         place: PlaceIx(0),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,

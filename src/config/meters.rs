@@ -8,7 +8,7 @@ use super::subscriptions::Draft;
 use super::suggest;
 use super::values::{duration, exact, measured, slug};
 use crate::domain::time::Ms;
-use crate::domain::topology::{Boundary, Limits, Meter, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, ValveCard};
+use crate::domain::topology::{Boundary, Limits, Medium, Meter, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, ValveCard};
 use crate::domain::units::{Amount, Quantity, Rate, Unit};
 use std::collections::HashMap;
 
@@ -228,6 +228,7 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
         key: key?.to_owned(),
         name: name?,
         kind: head.kind?,
+        medium: Medium::Water,
         place: head.place?,
         parent: parent.and_then(|i| u32::try_from(i).ok()).map(PointIx),
         boundary: boundary?,

@@ -5,7 +5,7 @@ use super::meters::{Ids, SILENT_AFTER, Surroundings};
 use super::reader::{Shape, Table};
 use super::values::{duration, slug};
 use crate::domain::time::Ms;
-use crate::domain::topology::{Boundary, Limits, Meter, PlaceKind, Point, PointKind, Responsible};
+use crate::domain::topology::{Boundary, Limits, Medium, Meter, PlaceKind, Point, PointKind, Responsible};
 use crate::domain::units::{Amount, Rate};
 
 pub(super) static SENSORS: Shape = Shape {
@@ -50,6 +50,7 @@ fn point(t: &Table<'_>, key: Option<String>, around: &Surroundings<'_, '_>) -> O
         key: key?,
         name: name?,
         kind: PointKind::Sensor,
+        medium: Medium::Water,
         place: place?,
         parent: None,
         boundary: Boundary::Assessment,

@@ -55,7 +55,9 @@ impl Facts {
     ) -> Option<Facts> {
         let finding = incident.findings.iter().max_by_key(|f| (f.cleared.is_none(), f.finding.at)).map(|f| f.finding.clone())?;
         let state = topology.point_by_key(&finding.point).and_then(|p| snapshot.points.iter().find(|s| s.point == p));
-        let leak = incident.cause == Cause::Leak;
+        // Of what is no water, how fast it goes through the meter says nothing about a leak.
+        let water = topology.point_by_key(&finding.point).is_none_or(|p| topology.point(p).medium.is_water());
+        let leak = incident.cause == Cause::Leak && water;
         let flow_now = state.and_then(|s| s.flow_now(now)).filter(|f| f.0 > 0).map(Flow::Now);
         let flow = if leak { flow_now.or_else(|| mean_flow(&finding.kind).map(Flow::Mean)) } else { None };
         let place = place(&finding.point, topology);

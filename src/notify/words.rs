@@ -19,12 +19,16 @@ const BRIEF_CHARS: usize = 40;
 pub fn message(f: &Facts, t: &Topology) -> Text {
     let place = || Arg::from(short_path(&f.place));
     let leak = f.incident.cause == Cause::Leak;
+    let point = f.point(t);
+    let water = point.is_none_or(|p| p.medium.is_water());
     let head = match f.kind() {
         NoticeKind::Accepted => say("notice.head.accepted", &[("place", place())]),
         NoticeKind::Closed => say("notice.head.closed", &[("place", place())]),
         _ if f.incident.cause == Cause::Emergency => say("notice.head.emergency", &[("place", place())]),
         _ if f.incident.cause == Cause::Access => say("notice.head.access", &[("place", place())]),
         _ if !leak => say("notice.head.fault", &[("place", place())]),
+        // Of gas, or of a heating circuit, its device says so itself.
+        _ if !water => say("notice.head.leak_other", &[("place", place())]),
         NoticeKind::Opened => say("notice.head.leak", &[("place", place())]),
         NoticeKind::Grown => say("notice.head.leak_grown", &[("place", place())]),
         NoticeKind::Joined => say("notice.head.leak_joined", &[("place", place())]),
@@ -38,9 +42,8 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
     } else if f.incident.accepted.is_some() {
         lines.extend(taken(f, t));
     }
-    // A rope has no meter behind it that could tell how much.
-    let metered = f.point(t).is_none_or(|p| p.kind.is_metered());
-    if leak && metered {
+    // A rope has no meter behind it that could tell how much, and a meter of something else tells no water.
+    if leak && point.is_none_or(Point::measures_water) {
         lines.push(flow_line(f, t, over));
         if over || !told_before {
             lines.extend(amount(f, t));
@@ -48,6 +51,8 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
         if !over && !told_before {
             lines.extend(first_steps(f, t));
         }
+    } else if leak && !over && !told_before {
+        lines.extend(point.and_then(|p| p.valve.as_ref()).map(valve));
     }
     if !over && !told_before {
         lines.push(say("notice.reason", &[("finding", what(f, t).into())]));
@@ -104,7 +109,7 @@ pub fn test(gateway: &str) -> Text {
 
 /// What the newest statement says, as it stands in the incident's file.
 pub fn what(f: &Facts, t: &Topology) -> Text {
-    texts::finding(texts::point_name(t, &f.finding.point), &f.finding.kind, &t.tz)
+    texts::finding(texts::point_name(t, &f.finding.point), t.medium_of(&f.finding.point), &f.finding.kind, &t.tz)
 }
 
 /// Litres per minute, as people at a tap think.

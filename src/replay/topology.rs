@@ -5,7 +5,7 @@ use super::limits::{Reach, limits};
 use super::meters::{MeterLine, Meters};
 use super::series::SeriesTable;
 use crate::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
 };
 use crate::domain::units::{Amount, Quantity};
 
@@ -50,6 +50,7 @@ pub fn build(meters: &Meters, series: &SeriesTable) -> Topology {
             kind: reach.kind(),
             place: places.of(i),
             parent: m.parent.and_then(|p| at[p]),
+            medium: Medium::Water,
             boundary: if reach.kind() == PointKind::Bulk { Boundary::Settlement } else { Boundary::Assessment },
             responsible: if reach == Reach::Household { Responsible::Household } else { Responsible::Owners },
             valve: None,

@@ -24,6 +24,13 @@ impl Decimal {
     pub const fn litres_per_hour(v: Rate) -> Decimal {
         Decimal { digits: v.0, places: 3 }
     }
+    pub const fn kilowatt_hours(v: Amount) -> Decimal {
+        Decimal { digits: v.0, places: 3 }
+    }
+    /// Watt-hours per hour are watts.
+    pub const fn kilowatts(v: Rate) -> Decimal {
+        Decimal { digits: v.0, places: 3 }
+    }
     /// As people at a tap think; rounded to the millilitre.
     pub const fn litres_per_minute(v: Rate) -> Decimal {
         Decimal { digits: v.0.saturating_add(30 * v.0.signum()) / 60, places: 3 }

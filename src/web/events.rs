@@ -165,7 +165,7 @@ pub fn finding(f: &Finding, topology: &Topology) -> FindingReport {
         point: f.point.clone(),
         code: f.kind.code(),
         args: Args::new(&f.kind, tz),
-        text: texts::finding(texts::point_name(topology, &f.point), &f.kind, tz),
+        text: texts::finding(texts::point_name(topology, &f.point), topology.medium_of(&f.point), &f.kind, tz),
         at: Stamp::new(f.at, tz),
         start: Start::new(f.start, tz),
         grown: f.grown,

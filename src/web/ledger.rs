@@ -210,7 +210,7 @@ pub fn report(e: &Entry, all: &Entries, t: &Topology) -> EntryReport {
         why: e.why.clone(),
         deed: e.deed.code(),
         time: e.deed.from().map(stamp),
-        text: texts::deed(&e.deed, &t.tz),
+        text: texts::deed(&e.deed, t.medium_of(&e.point), &t.tz),
         undone_by: all.list().iter().find(|u| u.deed == Deed::Undone { entry: e.seq }).map(|u| u.seq),
     }
 }

@@ -5,7 +5,8 @@ use heyun::domain::engine::SourceRecord;
 use heyun::domain::reading::SourceId;
 use heyun::domain::time::{Day, Month, Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible,
+    Topology,
 };
 use heyun::domain::units::{Amount, Quantity, Rate};
 use heyun::history::{Register, Scale, Span, buckets};
@@ -26,6 +27,7 @@ pub fn topology(zone: &str, points: u32) -> Topology {
         kind: PointKind::Sub,
         place: PlaceIx(0),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,

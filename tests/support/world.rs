@@ -2,7 +2,7 @@
 
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
 };
 use heyun::domain::units::{Amount, Quantity, Rate};
 use jiff::tz::TimeZone;
@@ -29,6 +29,7 @@ pub fn topology() -> Topology {
         kind,
         place: PlaceIx(place),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,

@@ -8,8 +8,8 @@ use heyun::domain::flag::{Flag, FlagSet};
 use heyun::domain::reading::{Reading, Refused, Reject, Values};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
-    ValveCard,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible,
+    Topology, ValveCard,
 };
 use heyun::domain::units::{Amount, Quantity, Rate};
 use heyun::history::{Historian, Step};
@@ -46,6 +46,7 @@ fn topology() -> Topology {
         kind,
         place: PlaceIx(place),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,

@@ -136,7 +136,7 @@ impl Engine {
             Statement::Dial { ts, dial, counts } => {
                 let register = there(past(*ts)?)?.register;
                 if *counts && *dial < register {
-                    return Err(CommandError::DialBehind { dial: *dial, register });
+                    return Err(CommandError::DialBehind { medium: self.topology.point(p).medium, dial: *dial, register });
                 }
                 Deed::Calibrated { ts: *ts, dial: *dial, offset: *dial - register, counts: *counts }
             }

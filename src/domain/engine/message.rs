@@ -4,7 +4,7 @@ use crate::domain::amendment::Entry;
 use crate::domain::incident::{Event, Notice};
 use crate::domain::reading::{Presence, Reading, Refused, Row, SourceId, Values};
 use crate::domain::time::Ts;
-use crate::domain::topology::Column;
+use crate::domain::topology::{Column, Medium};
 use crate::domain::units::Amount;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -109,8 +109,9 @@ pub enum CommandError {
     BadTime {
         ts: Ts,
     },
-    /// The dial shows less than the device has counted: that is no water that was missed.
+    /// The dial shows less than the device has counted: nothing was missed.
     DialBehind {
+        medium: Medium,
         dial: Amount,
         register: Amount,
     },

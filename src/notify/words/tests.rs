@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::finding::{Finding, FindingKind, Mark};
 use crate::domain::incident::{Closer, Event, Incident};
-use crate::domain::topology::{Boundary, Limits, Meter, Place, PlaceIx, PlaceKind, PointKind};
+use crate::domain::topology::{Boundary, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, PointKind};
 use crate::domain::units::Rate;
 use crate::notify::wecom::TEXT_BYTES;
 
@@ -24,6 +24,7 @@ fn topology(valve: Option<ValveCard>) -> Topology {
         kind: PointKind::Bulk,
         place: PlaceIx(2),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve,
@@ -83,6 +84,20 @@ fn accepted() -> Change {
 }
 fn closed() -> Change {
     Change::Closed { by: Closer::Person { name: "网格员甲".into() }, reason: "阀门已换".into() }
+}
+
+#[test]
+fn what_leaks_and_is_no_water_is_told_without_litres_and_with_its_valve() {
+    let mut t = topology(Some(card()));
+    t.points[0].medium = Medium::Gas;
+    let f = facts(FindingKind::LeakReported { since: T }, Cause::Leak, vec![NoticeKind::Opened], vec![]);
+    assert_eq!(
+        message(&f, &t).zh,
+        "【泄漏】朝阳街社区 北西小区 15号楼 总表\n\
+         先做：关 15号楼东侧水表井 的阀门（钥匙：王师傅 000-0000-0000；停水：15号楼全楼 36 户；可关阀：楼栋长或网格员）\n\
+         依据：15号楼总表：设备报告泄漏。自 11-23 20:15 起，设备自身的规则判断为泄漏\n\
+         事件号 VBKAYT"
+    );
 }
 
 #[test]

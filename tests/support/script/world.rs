@@ -3,7 +3,7 @@
 use super::words::{Say, Words, glued, span, time};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
 };
 use heyun::domain::units::{Amount, Quantity, Rate, Unit};
 use jiff::tz::TimeZone;
@@ -103,6 +103,7 @@ impl World {
             kind: PointKind::Sensor,
             place,
             parent: None,
+            medium: Medium::Water,
             boundary: Boundary::Assessment,
             responsible: Responsible::Owners,
             valve: None,
@@ -159,6 +160,7 @@ impl World {
             kind,
             place,
             parent: None,
+            medium: Medium::Water,
             boundary: Boundary::Assessment,
             responsible: Responsible::Owners,
             valve: None,

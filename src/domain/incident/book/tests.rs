@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::finding::{FindingKind, StartRange};
 use crate::domain::time::Ms;
-use crate::domain::topology::{Boundary, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible};
+use crate::domain::topology::{Boundary, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible};
 use crate::domain::units::{Amount, Rate};
 
 /// A building with a bulk meter and two flats with sub-meters: keys `bulk`, `a`, `b`.
@@ -20,6 +20,7 @@ fn building() -> Topology {
         kind,
         place: PlaceIx(place),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,
