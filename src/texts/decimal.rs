@@ -24,6 +24,10 @@ impl Decimal {
     pub const fn litres_per_hour(v: Rate) -> Decimal {
         Decimal { digits: v.0, places: 3 }
     }
+    /// Of water they are tonnes.
+    pub const fn cubic_metres(v: Amount) -> Decimal {
+        Decimal { digits: v.0, places: 6 }
+    }
     pub const fn kilowatt_hours(v: Amount) -> Decimal {
         Decimal { digits: v.0, places: 3 }
     }

@@ -24,14 +24,14 @@ pub fn register(medium: Medium, v: Amount) -> Text {
 pub fn rate(medium: Medium, v: Rate) -> Text {
     match medium {
         Medium::Water | Medium::HotWater => say("measure.litres_per_minute", &[("n", Decimal::litres(Amount(v.0 / 60)).rounded(1).into())]),
-        Medium::Gas => say("measure.cubic_metres_per_hour", &[("n", Decimal::tonnes(Amount(v.0)).rounded(2).into())]),
+        Medium::Gas => say("measure.cubic_metres_per_hour", &[("n", Decimal::cubic_metres(Amount(v.0)).rounded(2).into())]),
         Medium::Heat | Medium::Electricity => say("measure.kilowatts", &[("n", Decimal::kilowatts(v).rounded(2).into())]),
     }
 }
 
 /// In m³ (of water: tonnes) or kWh.
 fn large(medium: Medium, v: Amount) -> Decimal {
-    if medium.is_energy() { Decimal::kilowatt_hours(v) } else { Decimal::tonnes(v) }
+    if medium.is_energy() { Decimal::kilowatt_hours(v) } else { Decimal::cubic_metres(v) }
 }
 
 #[cfg(test)]

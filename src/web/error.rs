@@ -45,7 +45,6 @@ pub enum Error {
     ReadBefore,
     NoReading,
     BadTime,
-    /// In litres.
     DialBehind {
         dial: Text,
         register: Text,

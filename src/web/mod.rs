@@ -39,6 +39,7 @@ mod texts;
 mod time_param;
 mod topology;
 mod totals;
+mod written;
 
 pub use app::{openapi, router};
 pub use discovery::{Discovery, DiscoveryCommand, DiscoveryDoor};
