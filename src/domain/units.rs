@@ -21,6 +21,9 @@ impl Amount {
     pub const fn tonnes(n: i64) -> Amount {
         Amount(n * 1_000_000)
     }
+    pub const fn kilowatt_hours(n: i64) -> Amount {
+        Amount(n * 1_000)
+    }
     /// `self * num / den` without overflow on the way; rounds towards zero, saturates at the ends of `i64`. `den` 0 gives 0.
     pub fn scaled(self, num: i64, den: i64) -> Amount {
         if den == 0 {
