@@ -12,11 +12,11 @@ use crate::history::Register;
 /// What the number in a metering point's column says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Amount on a register.
+    /// Millilitres or watt-hours on a register.
     Register,
-    /// Pulses on a counter, of this volume each.
+    /// Pulses on a counter, of this amount each.
     Pulses(Amount),
-    /// Amount per hour, on average.
+    /// Millilitres per hour, on average.
     MeanFlow,
 }
 

@@ -157,6 +157,7 @@ fn every_medium_is_counted_in_its_own_unit_and_only_water_is_water() {
     assert_eq!(days[3]["kilowatts"].to_string(), thousandths(HEAT));
 
     now(&d);
+    exported(&d);
     by_hand(&d);
     assert!(d.stop().contains("stopped"));
 }
@@ -206,6 +207,35 @@ fn now(d: &Daemon) {
     };
     assert_eq!(of("heyun_meter_power_watts"), [format!("{{meter=\"heat\"}} {HEAT}"), format!("{{meter=\"power\"}} {POWER}")]);
     assert_eq!(of("heyun_meter_flow_litres_per_hour").len(), 3, "{metrics}");
+}
+
+/// A day as the clerk and as a program get it.
+fn exported(d: &Daemon) {
+    let sheet = |more: &str| {
+        let (status, csv) = request(d.http, "GET", &format!("/api/v1/export?kind=daily&from=2026-10-05&to=2026-10-06&lang=en{more}"), None);
+        assert_eq!(status, 200, "{csv}");
+        let mut lines = csv.lines().map(|l| l.split(',').map(str::to_owned).collect::<Vec<_>>());
+        let heads = lines.next().unwrap();
+        let at = |name: &str| heads.iter().position(|h| h == name);
+        let cell = |l: &Vec<String>, name: &str| at(name).map_or("-", |i| l[i].as_str()).to_owned();
+        lines.map(|l| ["meter", "used_m3", "used_kwh", "medium"].map(|name| cell(&l, name))).collect::<Vec<_>>()
+    };
+    let cubic_metres = |ml: i64| format!("{}.{:06}", ml / 1_000_000, ml % 1_000_000).trim_end_matches('0').to_owned();
+    let (volume, energy) = (|ml: i64| [cubic_metres(24 * ml), String::new()], |wh: i64| [String::new(), thousandths(24 * wh)]);
+    let line = |meter: &str, [m3, kwh]: [String; 2], medium: &str| [meter.to_owned(), m3, kwh, medium.to_owned()];
+    let none = || [String::new(), String::new()];
+    assert_eq!(
+        sheet(""),
+        [
+            line("cold", volume(COLD), "water"),
+            line("hot", volume(HOT), "hot_water"),
+            line("heat", energy(HEAT), "heat"),
+            line("power", energy(POWER), "electricity"),
+            line("gas", volume(GAS), "gas"),
+            line("stairs", none(), "electricity"),
+        ]
+    );
+    assert_eq!(sheet("&medium=water"), [line("cold", [cubic_metres(24 * COLD), "-".to_owned()], "-")], "as it always was");
 }
 
 /// A meter of electricity that people read.
