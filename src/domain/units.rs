@@ -83,11 +83,11 @@ impl Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
-    /// Amount on a register.
+    /// Millilitres on a register.
     Volume,
     /// Pulses on a counter; a meter's pulse weight makes them a volume.
     Pulses,
-    /// Amount per hour.
+    /// Millilitres per hour.
     Flow,
     /// Thousandths of a degree Celsius.
     Temperature,

@@ -55,7 +55,7 @@ pub struct Area {
     tank: bool,
     /// Where the pipe gives.
     pub leaks: bool,
-    /// Amount of the common use from the epoch to the start of day EPOCH + i.
+    /// Millilitres of the common use from the epoch to the start of day EPOCH + i.
     common_sums: Vec<i64>,
 }
 

@@ -292,7 +292,7 @@ impl Community {
         units.iter().enumerate().map(column).collect()
     }
 
-    /// Amount since the epoch, of what a device measures.
+    /// Millilitres since the epoch, of what a device measures.
     fn passed(&mut self, what: What, ms: i64) -> i64 {
         let (number, within) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
         if !self.days.contains_key(&number) {

@@ -95,7 +95,7 @@ pub fn room(seed: u64, weather: u64, ms: i64) -> i64 {
 #[derive(Clone, Debug)]
 pub struct MakeUp {
     seed: u64,
-    /// Amount from the epoch to the start of day EPOCH + i.
+    /// Millilitres from the epoch to the start of day EPOCH + i.
     sums: Vec<i64>,
 }
 

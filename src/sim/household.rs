@@ -6,7 +6,7 @@
 use super::calendar::{self, DayKind, EPOCH, MINUTES};
 use super::dice::{Dice, mix};
 
-/// Amount of each minute of a day.
+/// Millilitres of each minute of a day.
 pub type Minutes = Vec<i64>;
 
 /// A day without any water.
@@ -30,7 +30,7 @@ pub struct Household {
     pub drip_ml_per_hour: i64,
     /// The toilet's valve does not close well.
     running_toilet: bool,
-    /// Amount from the epoch to the start of day EPOCH + i.
+    /// Millilitres from the epoch to the start of day EPOCH + i.
     sums: Vec<i64>,
 }
 
@@ -105,7 +105,7 @@ impl Household {
         (usual * per_mille / 1_000 * season / 1_000 * mood / 1_000).max(4)
     }
 
-    /// Amount from the epoch to the start of `day`.
+    /// Millilitres from the epoch to the start of `day`.
     pub fn before(&mut self, day: i64) -> i64 {
         let wanted = usize::try_from(day - EPOCH).unwrap_or_default();
         while self.sums.len() <= wanted {
