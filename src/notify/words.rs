@@ -77,6 +77,9 @@ pub fn line(f: &Facts, t: &Topology) -> Text {
         (_, Cause::Data | Cause::Emergency | Cause::Access) => {
             say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id])
         }
+        (_, Cause::Leak) if f.point(t).is_some_and(|p| !p.medium.is_water()) => {
+            say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id])
+        }
         (_, Cause::Leak) => match f.flow {
             Some(flow) => say("notice.digest_leak", &[place, ("flow", litres_per_minute(flow).into()), since, id]),
             None => say("notice.digest_leak_plain", &[place, since, id]),

@@ -98,6 +98,7 @@ fn what_leaks_and_is_no_water_is_told_without_litres_and_with_its_valve() {
          依据：15号楼总表：设备报告泄漏。自 11-23 20:15 起，设备自身的规则判断为泄漏\n\
          事件号 VBKAYT"
     );
+    assert_eq!(line(&f, &t).zh, "设备报告泄漏 朝阳街社区 北西小区 15号楼 总表，自 11-23 20:15，#VBKAYT");
 }
 
 #[test]

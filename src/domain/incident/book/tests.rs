@@ -103,6 +103,18 @@ fn a_flat_and_its_building_leak_once_two_flats_leak_twice() {
 }
 
 #[test]
+fn a_leak_of_gas_joins_none_of_water() {
+    let mut d = Desk::new();
+    d.1.points[1].medium = Medium::Gas;
+    let said = |point: &str| Finding { kind: FindingKind::LeakReported { since: Ts(0) }, ..leak(point, 0, 2) };
+    let first = d.found(leak("bulk", 0, 2));
+    let gas = d.found(said("a"));
+    assert_ne!(gas, first);
+    assert_eq!(d.found(said("a")), gas);
+    assert_eq!(d.found(leak("b", 0, 2)), first);
+}
+
+#[test]
 fn another_cause_or_another_time_is_another_incident() {
     let mut d = Desk::new();
     let first = d.found(leak("a", 0, 2));
