@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 use heyun::config::{self, Catalogue, Config, LoadError, Problem};
-use heyun::domain::topology::{Boundary, PlaceIx, PlaceKind, PointKind, Responsible};
-use heyun::domain::units::{Millilitres, MillilitresPerHour};
+use heyun::domain::topology::{Boundary, Medium, PlaceIx, PlaceKind, PointKind, Responsible};
+use heyun::domain::units::{Amount, Quantity, Rate};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -120,11 +120,11 @@ fn the_reference_is_understood() {
 
     let bulk = t.point(t.point_by_key("b15-bulk").unwrap());
     assert_eq!((bulk.kind, bulk.boundary, bulk.responsible), (PointKind::Bulk, Boundary::Settlement, Responsible::WaterCompany));
-    assert_eq!(bulk.meter.pulse_weight, Millilitres::litres(10));
-    assert_eq!(bulk.meter.rollover_at, Some(Millilitres::tonnes(1_000_000)));
-    assert_eq!(bulk.meter.max_flow, MillilitresPerHour::litres(100_000));
-    assert_eq!(bulk.limits.per_hour, Some(Millilitres::litres(3_000)));
-    assert_eq!(bulk.limits.per_month, Some(Millilitres::tonnes(1_000)));
+    assert_eq!(bulk.meter.pulse_weight, Amount::litres(10));
+    assert_eq!(bulk.meter.rollover_at, Some(Amount::tonnes(1_000_000)));
+    assert_eq!(bulk.meter.max_flow, Rate::litres(100_000));
+    assert_eq!(bulk.limits.per_hour, Some(Amount::litres(3_000)));
+    assert_eq!(bulk.limits.per_month, Some(Amount::tonnes(1_000)));
     assert_eq!(bulk.price_milliyuan_per_tonne, Some(3_600));
     let b = bulk.source.as_ref().unwrap();
     assert_eq!((b.topic.as_str(), b.column), ("meters/b15/state", Some(0)));
@@ -187,10 +187,10 @@ fn the_demo_is_understood() {
 fn the_least_config_has_the_defaults() {
     let c = good(&text(&shipped("minimal.toml")));
     let p = &c.topology.points[0];
-    assert_eq!((p.limits.per_hour, p.limits.per_month), (None, Some(Millilitres::tonnes(1_000))));
+    assert_eq!((p.limits.per_hour, p.limits.per_month), (None, Some(Amount::tonnes(1_000))));
     assert_eq!(p.limits.silent_after.map(|d| d.0), Some(86_400_000));
     assert_eq!((p.boundary, p.responsible, p.price_milliyuan_per_tonne), (Boundary::Settlement, Responsible::Owners, None));
-    assert_eq!((p.meter.pulse_weight, p.meter.rollover_at), (Millilitres::litres(1), None));
+    assert_eq!((p.meter.pulse_weight, p.meter.rollover_at), (Amount::litres(1), None));
     assert_eq!((c.store.path.to_str(), c.store.linger.0), (Some("/var/lib/heyun/heyun.db"), 5_000));
     assert_eq!(c.web.listen.to_string(), "127.0.0.1:8480");
     assert_eq!(p.source.as_ref().unwrap().topic, "water/b15/main");
@@ -202,6 +202,127 @@ fn readings_are_kept_for_ever_unless_it_is_said() {
     assert_eq!(good(&minimal).store.retention, config::Retention::default());
     let some = good(&format!("{minimal}\n[store.retention]\nother = \"100d\"\n")).store.retention;
     assert_eq!((some.metering, some.other.map(|d| d.0)), (None, Some(100 * 86_400_000)));
+}
+
+const OF_ALL_MEDIUMS: &str = r#"
+[gateway]
+id = "g"
+timezone = "Asia/Shanghai"
+[prices]
+water = "3.60"
+[[compounds]]
+id = "c"
+name = "c"
+[[buildings]]
+id = "b"
+name = "b"
+[[households]]
+id = "h"
+name = "h"
+building = "b"
+[[meters]]
+id = "heat"
+kind = "bulk"
+medium = "heat"
+at = "b"
+subscription = "mbus"
+device = "73500219"
+digits = 8
+[[meters]]
+id = "circuit"
+kind = "bulk"
+at = "b"
+subscription = "mbus"
+device = "73500219"
+column = "total"
+limits = { tonnes_per_month = false }
+[[meters]]
+id = "power"
+kind = "sub"
+medium = "electricity"
+at = "h"
+subscription = "pulses"
+device = "1"
+pulse_weight = "1 Wh"
+max_power = "8.05 kW"
+[[meters]]
+id = "gas"
+kind = "sub"
+medium = "gas"
+at = "h"
+subscription = "pulses"
+device = "2"
+pulse_weight = "0.01 m3"
+limits = { silent_after = "2d" }
+[[meters]]
+id = "cold"
+kind = "bulk"
+at = "b"
+device = false
+[[meters]]
+id = "hot"
+kind = "sub"
+medium = "hot-water"
+at = "h"
+parent = "cold"
+device = false
+limits = { litres_per_hour = 200 }
+[[meters]]
+id = "old-meter"
+kind = "bulk"
+medium = "electricity"
+at = "b"
+device = false
+[mqtt]
+url = "mqtt://localhost"
+[[mqtt.subscriptions]]
+name = "mbus"
+profile = "cjt188-heat"
+topic = "cjt188/bus1"
+[[mqtt.subscriptions]]
+name = "pulses"
+topic = "pulses/+"
+format = "plain"
+unit = "pulse"
+"#;
+
+#[test]
+fn meters_of_more_than_water_are_understood() {
+    let c = good(OF_ALL_MEDIUMS);
+    let t = &c.topology;
+    let point = |id| t.point(t.point_by_key(id).unwrap());
+    let bound = |id| point(id).source.as_ref().unwrap();
+    let column = |id| t.feed(bound(id).feed).columns[usize::from(bound(id).column.unwrap())].clone();
+
+    // Two registers of one device, each a meter of its own.
+    let heat = point("heat");
+    assert_eq!((bound("heat").topic.as_str(), bound("circuit").topic.as_str()), ("cjt188/bus1#73500219", "cjt188/bus1#73500219"));
+    assert_eq!((column("heat").name.as_str(), column("heat").quantity), ("energy", Quantity::Energy));
+    assert_eq!((column("circuit").name.as_str(), column("circuit").quantity), ("total", Quantity::Volume));
+    assert_eq!((heat.medium, point("circuit").medium), (Medium::Heat, Medium::Water));
+    assert_eq!(heat.meter.pulse_weight, Amount::kilowatt_hours(1));
+    assert_eq!(heat.meter.rollover_at, Some(Amount::kilowatt_hours(100_000_000)));
+    assert_eq!(heat.meter.max_flow, Rate(10_000_000), "watts");
+
+    let power = point("power");
+    assert_eq!((power.meter.pulse_weight, power.meter.max_flow), (Amount(1), Rate(8_050)));
+    assert_eq!(column("power").quantity, Quantity::Pulses);
+    let gas = point("gas");
+    assert_eq!((gas.meter.pulse_weight, gas.meter.max_flow), (Amount::litres(10), Rate::litres(10_000)));
+
+    let none = |id| (point(id).limits.per_hour, point(id).limits.per_month, point(id).price_milliyuan_per_tonne);
+    for id in ["heat", "power", "gas", "old-meter"] {
+        assert_eq!(none(id), (None, None, None), "{id}");
+    }
+    assert_eq!(gas.limits.silent_after.map(|d| d.0), Some(2 * 86_400_000));
+    assert_eq!(none("hot"), (Some(Amount::litres(200)), None, None), "the price is that of cold water");
+    assert_eq!(point("hot").parent, t.point_by_key("cold"));
+
+    // Dials that people read count what the meter measures.
+    assert_eq!((bound("hot").topic.as_str(), bound("old-meter").topic.as_str()), ("manual/hot", "manual/old-meter"));
+    assert_eq!((column("hot").quantity, column("old-meter").quantity), (Quantity::Volume, Quantity::Energy));
+    let names: Vec<&str> = t.feeds.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["mbus", "pulses", "manual", "manual_energy"]);
 }
 
 #[test]

@@ -7,9 +7,10 @@ use heyun::domain::engine::SourceRecord;
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
 use heyun::domain::time::{Day, Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible,
+    Topology,
 };
-use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use heyun::domain::units::{Amount, Quantity, Rate};
 use heyun::history::{Basis, Historian, Interval, Register, Scale, Span, Step, USUAL_DAYS, buckets, intervals, passed};
 use heyun::store::{Batch, Reader, Series, Settings, Volumes, Writer, open};
 use jiff::tz::TimeZone;
@@ -32,14 +33,15 @@ fn topology(tz: TimeZone) -> Topology {
         kind: PointKind::Bulk,
         place: PlaceIx(0),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,
         meter: Meter {
             serial: None,
-            pulse_weight: Millilitres::litres(10),
-            rollover_at: Some(Millilitres::tonnes(100)),
-            max_flow: MillilitresPerHour::litres(5_000),
+            pulse_weight: Amount::litres(10),
+            rollover_at: Some(Amount::tonnes(100)),
+            max_flow: Rate::litres(5_000),
             mean_flow_over,
         },
         source: Some(Binding { topic: format!("t{i}"), feed: FeedIx(0), column: Some(i) }),
@@ -326,7 +328,7 @@ fn today_and_a_usual_day_until_the_same_time() {
     let now = at(8, 9 * 60 + 20);
     let basis = Basis::of(&two.telling.1, &t, &heads, now).unwrap();
     let [register_water, mean_water] = basis.water(&two.telling.1, &t, now).unwrap()[..] else { panic!("one each") };
-    let litres = |w: Option<Millilitres>| w.map(|v| v.0 / 1_000);
+    let litres = |w: Option<Amount>| w.map(|v| v.0 / 1_000);
     assert_eq!(litres(register_water.today), Some(925), "until 09:15 it was read");
     let before: Vec<Option<i64>> = register_water.before.iter().map(|w| litres(*w)).collect();
     assert_eq!(before, [933, 933, 933, 933, 933, 933, 933].map(Some), "a pause within the day hides no water");
@@ -337,6 +339,6 @@ fn today_and_a_usual_day_until_the_same_time() {
     let early = at(8, 0);
     let basis = Basis::of(&two.telling.1, &t, &heads[..1], early).unwrap();
     let w = basis.water(&two.telling.1, &t, early).unwrap()[0];
-    assert_eq!((w.today, w.before), (Some(Millilitres::ZERO), [Some(Millilitres::ZERO); USUAL_DAYS]));
+    assert_eq!((w.today, w.before), (Some(Amount::ZERO), [Some(Amount::ZERO); USUAL_DAYS]));
     assert_eq!(Basis::of(&two.telling.1, &t, &[], now).unwrap().water(&two.telling.1, &t, now).unwrap(), []);
 }

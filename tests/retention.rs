@@ -9,7 +9,7 @@ use heyun::domain::engine::SourceRecord;
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
 use heyun::domain::time::{Day, Month, Ms, Ts};
 use heyun::domain::topology::{Column, PointIx, Topology};
-use heyun::domain::units::{MillilitresPerHour, Quantity};
+use heyun::domain::units::{Quantity, Rate};
 use heyun::history::{Bucket, Historian, Period, Register, Scale, Span, Step, buckets, settle, totals};
 use heyun::store::{
     Batch, Checkpoint, DayVolume, Depth, MonthVolume, Reader, Repair, Retention, Series, Settings, Volumes, Writer, backup, check, open,
@@ -260,7 +260,7 @@ fn another_meter_tells_anew_what_there_are_rows_of() {
     let until = s.until(0).unwrap();
     let behind = i32::try_from(until.div_euclid(DAY)).unwrap() + 1;
     let mut other = t.clone();
-    other.points[0].meter.max_flow = MillilitresPerHour::litres(4_000);
+    other.points[0].meter.max_flow = Rate::litres(4_000);
     let mut s = s.restart(&other);
     assert_eq!(s.daily().len(), daily.len() - daily.keys().filter(|k| k.0.source.0 == 0 && k.1 >= behind).count());
     assert!(s.seen(0, 400) == seen, "before anything is told anew");

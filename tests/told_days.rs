@@ -10,7 +10,7 @@ use heyun::domain::engine::{IdentityKind, IdentityRecord};
 use heyun::domain::reading::{Flags, Row, SourceId, Values};
 use heyun::domain::time::{Day, Ms, Ts};
 use heyun::domain::topology::Topology;
-use heyun::domain::units::MillilitresPerHour;
+use heyun::domain::units::Rate;
 use heyun::history::{Historian, Step, settle};
 use heyun::store::{Batch, Reader, Settings, Told, Volumes, Watch, Writer, open};
 use proptest::prelude::*;
@@ -232,7 +232,7 @@ fn another_meter_or_another_point_has_its_days_told_anew() {
     s.tell(Ms::ZERO);
     s.writer.close().unwrap();
     let mut after = before.clone();
-    after.points[0].meter.max_flow = MillilitresPerHour::litres(60);
+    after.points[0].meter.max_flow = Rate::litres(60);
     let mut s = Teller::start(&path, &after);
     assert_eq!(s.told(), [0, 5, 0]);
     s.commit(LATER, vec![row(T0 + 145 * HOUR, 2, 8_000_000)]);

@@ -2,7 +2,7 @@
 
 use crate::domain::announce;
 use crate::domain::engine::PointState;
-use crate::domain::topology::{Point, PointKind, Topology};
+use crate::domain::topology::{Medium, Point, PointKind, Topology};
 use crate::texts::{Decimal, Stamp};
 use serde_json::{Value, json};
 
@@ -44,15 +44,16 @@ impl<'t> Words<'t> {
     pub fn config(&self, p: &Point) -> Value {
         let id = format!("{}_{}", announce::node(&self.topology.gateway), p.key);
         let state = self.state_topic(p);
+        let Total { field, unit, class } = Total::of(p.medium);
         // Without a name of its own the entity has that of its class, in the reader's language.
         let mut config = json!({
             "unique_id": format!("{id}_total"),
             "state_topic": state,
-            "value_template": "{{ value_json.total_m3 }}",
+            "value_template": format!("{{{{ value_json.{field} }}}}"),
             "json_attributes_topic": state,
-            "device_class": "water",
+            "device_class": class,
             "state_class": "total_increasing",
-            "unit_of_measurement": "m³",
+            "unit_of_measurement": unit,
             "availability_mode": "all",
             "availability": [
                 { "topic": self.status_topic() },
@@ -69,16 +70,34 @@ impl<'t> Words<'t> {
 
     /// What a meter's register shows. None before the first reading.
     pub fn state(&self, s: &PointState) -> Option<Value> {
-        let last = s.last?;
+        let (last, medium) = (s.last?, self.topology.point(s.point).medium);
+        let register = if medium.is_energy() { Decimal::kilowatt_hours(last.register) } else { Decimal::cubic_metres(last.register) };
         Some(json!({
-            "total_m3": Decimal::tonnes(last.register),
+            Total::of(medium).field: register,
             "measured_at": Stamp::new(last.ts, &self.topology.tz),
             "silent": s.silent,
         }))
     }
 }
 
-/// Whether a point has a register of water to tell of.
+/// How a register is told, in Home Assistant's words (*Sensor*, device classes).
+struct Total {
+    field: &'static str,
+    unit: &'static str,
+    class: &'static str,
+}
+
+impl Total {
+    const fn of(medium: Medium) -> Total {
+        match medium {
+            Medium::Water | Medium::HotWater => Total { field: "total_m3", unit: "m³", class: "water" },
+            Medium::Gas => Total { field: "total_m3", unit: "m³", class: "gas" },
+            Medium::Heat | Medium::Electricity => Total { field: "total_kwh", unit: "kWh", class: "energy" },
+        }
+    }
+}
+
+/// Whether a point has a register to tell of.
 pub fn is_meter(p: &Point) -> bool {
     p.kind != PointKind::Sensor
 }

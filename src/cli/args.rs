@@ -253,6 +253,9 @@ pub struct Export {
     /// Of these, only metering points of this kind; may be repeated.
     #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
     pub meter_kind: Vec<MeterKind>,
+    /// Of these, only metering points that measure this; may be repeated.
+    #[arg(long, value_enum, value_name = "MEDIUM", value_delimiter = ',')]
+    pub medium: Vec<MeterMedium>,
     /// Headings and words: Chinese for people, or codes for programs.
     #[arg(long, value_enum, default_value = "zh", value_name = "LANG")]
     pub lang: ExportLang,
@@ -288,6 +291,20 @@ pub enum MeterKind {
     Sub,
     /// 补水表
     MakeUp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MeterMedium {
+    /// 水
+    Water,
+    /// 热水
+    HotWater,
+    /// 热量
+    Heat,
+    /// 电
+    Electricity,
+    /// 燃气
+    Gas,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

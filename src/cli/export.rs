@@ -1,10 +1,10 @@
 //! `heyun export`: the words of the command line, the file, the progress and the summary around [`crate::export`].
 
-use super::args::{Export as Args, ExportFormat, ExportKind, ExportLang, LogFormat, MeterKind};
+use super::args::{Export as Args, ExportFormat, ExportKind, ExportLang, LogFormat, MeterKind, MeterMedium};
 use super::export_file::Part;
 use super::{Error, config};
 use crate::domain::time::{Ts, instant};
-use crate::domain::topology::{PointKind, Topology};
+use crate::domain::topology::{Medium, PointKind, Topology};
 use crate::export::{self, Export, Form, Kind, Lang, Progress, Request, Selection, Summary, Unknown, Wanted};
 use crate::store;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,7 +50,14 @@ fn request(args: &Args, topology: &Topology) -> Result<Request, Error> {
         MeterKind::Sub => PointKind::Sub,
         MeterKind::MakeUp => PointKind::MakeUp,
     });
-    let wanted = Wanted { meters: args.meter.clone(), places: args.place.clone(), kinds: kinds.collect() };
+    let mediums = args.medium.iter().map(|m| match m {
+        MeterMedium::Water => Medium::Water,
+        MeterMedium::HotWater => Medium::HotWater,
+        MeterMedium::Heat => Medium::Heat,
+        MeterMedium::Electricity => Medium::Electricity,
+        MeterMedium::Gas => Medium::Gas,
+    });
+    let wanted = Wanted { meters: args.meter.clone(), places: args.place.clone(), kinds: kinds.collect(), mediums: mediums.collect() };
     Ok(Request {
         kind: match args.kind {
             ExportKind::Raw => Kind::Raw,

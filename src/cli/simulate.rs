@@ -8,7 +8,7 @@ use crate::config::{Config, Mqtt, Subscription};
 use crate::daemon;
 use crate::domain::device::{Format, MessageForm, Says};
 use crate::domain::time::Ts;
-use crate::domain::topology::Point;
+use crate::domain::topology::{Medium, Point};
 use crate::sim::{self, Feed, Form, Meter, Sensor, Settings, Summary, Then};
 use jiff::Timestamp;
 
@@ -52,7 +52,8 @@ fn broker(config: &Config, mqtt: &Mqtt) -> Result<Broker, Error> {
 }
 
 fn meter(p: &Point) -> Option<Meter> {
-    let source = p.source.as_ref().filter(|s| !s.is_by_hand())?;
+    // The model knows what water is used; what else passes through meters nobody plays.
+    let source = p.source.as_ref().filter(|s| !s.is_by_hand() && p.medium == Medium::Water)?;
     Some(Meter {
         key: p.key.clone(),
         kind: p.kind,

@@ -7,8 +7,8 @@ use super::reader::{Field, Table};
 use super::subscriptions::Draft;
 use super::suggest;
 use super::topics::{self, Filter};
-use super::values::noun;
-use crate::domain::topology::{Binding, Column, FeedIx};
+use super::values::{noun, word_of};
+use crate::domain::topology::{Binding, Column, FeedIx, Medium};
 use crate::domain::units::Quantity;
 use std::collections::HashMap;
 
@@ -34,6 +34,13 @@ impl Source {
         }
     }
 
+    /// Its register is a count of pulses.
+    pub fn counts_pulses(&self, feeds: &[Draft<'_>]) -> bool {
+        let Source::Bound(Binding { feed, column: Some(column), .. }) = self else { return false };
+        let column = feeds.get(usize::from(feed.0)).and_then(|f| f.columns()?.get(usize::from(*column)));
+        column.is_some_and(|c| c.quantity == Quantity::Pulses)
+    }
+
     /// None where it is wrong.
     pub fn binding(self) -> Option<Option<Binding>> {
         match self {
@@ -44,12 +51,12 @@ impl Source {
     }
 }
 
-/// The source of each meter, in their order. No two meters may share a column of one.
-pub(super) fn read(meters: &[Table<'_>], feeds: &[Draft<'_>]) -> Vec<Source> {
+/// The source of each meter, in their order, with what it measures (None: that is wrong, which was noted). No two meters may share a column of one.
+pub(super) fn read(meters: &[Table<'_>], mediums: &[Option<Medium>], feeds: &[Draft<'_>]) -> Vec<Source> {
     let mut taken: HashMap<(String, Option<u8>), &str> = HashMap::new();
     let mut out = Vec::with_capacity(meters.len());
-    for m in meters {
-        let source = source(m, feeds);
+    for (m, medium) in meters.iter().zip(mediums) {
+        let source = source(m, *medium, feeds);
         if let Source::Bound(b) = &source {
             let id = m.get("id").and_then(|f| f.text()).unwrap_or("?");
             let first = *taken.entry((b.topic.clone(), b.column)).or_insert(id);
@@ -81,7 +88,7 @@ pub(super) fn whole(t: &Table<'_>, feeds: &[Draft<'_>]) -> Option<Binding> {
     Some(Binding { topic, feed: FeedIx(ix), column: None })
 }
 
-fn source(m: &Table<'_>, feeds: &[Draft<'_>]) -> Source {
+fn source(m: &Table<'_>, medium: Option<Medium>, feeds: &[Draft<'_>]) -> Source {
     let device = m.get("device");
     if device.as_ref().is_some_and(Field::is_false) {
         for key in ["topic", "subscription", "column"] {
@@ -97,7 +104,7 @@ fn source(m: &Table<'_>, feeds: &[Draft<'_>]) -> Source {
     let Some((feed, topic)) = topic(m, feeds) else { return Source::Wrong };
     let Some(columns) = feed.columns() else { return Source::Wrong };
     let ix = feeds.iter().position(|f| std::ptr::eq(f, feed)).and_then(|i| u16::try_from(i).ok());
-    match (ix, column(m, &feed.name, columns)) {
+    match (ix, column(m, medium, &feed.name, columns)) {
         (Some(ix), Some(column)) => Source::Bound(Binding { topic, feed: FeedIx(ix), column: Some(column) }),
         _ => Source::Wrong,
     }
@@ -203,26 +210,51 @@ fn the_only_one_with_devices<'f, 'd>(device: &Field<'_>, feeds: &'f [Draft<'d>])
     }
 }
 
-/// The column that holds the register.
-fn column(m: &Table<'_>, feed: &str, columns: &[Column]) -> Option<u8> {
+/// The column that holds the register: it counts what the medium is counted in, or pulses.
+fn column(m: &Table<'_>, medium: Option<Medium>, feed: &str, columns: &[Column]) -> Option<u8> {
     let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-    let right = "a column that counts a volume or pulses";
+    let is_register = |c: &&Column| match medium {
+        Some(medium) => is_register_of(medium, c.quantity),
+        None => Medium::ALL.into_iter().any(|m| is_register_of(m, c.quantity)),
+    };
+    let right = |instead_of| right_column(medium.unwrap_or_default(), columns, instead_of);
     let Some(f) = m.get("column") else {
         let first = columns.first()?;
-        let Some(register) = columns.iter().position(is_register) else {
-            m.absent("column", format!("the first column of {feed:?} measures {}, which is not a register", noun(first.quantity)), right);
+        let Some(register) = columns.iter().position(|c| is_register(&c)) else {
+            let what = format!("the first column of {feed:?} measures {}, {}", noun(first.quantity), why_not(medium, first.quantity));
+            m.absent("column", what, right(first.quantity));
             return None;
         };
         return u8::try_from(register).ok();
     };
     let name = f.text()?;
     match columns.iter().position(|c| c.name == name) {
-        Some(i) if is_register(&columns[i]) => u8::try_from(i).ok(),
-        Some(i) => f.wrong(format!("the column {name:?} measures {}, which is not a register", noun(columns[i].quantity)), right),
+        Some(i) if is_register(&&columns[i]) => u8::try_from(i).ok(),
+        Some(i) => {
+            let quantity = columns[i].quantity;
+            f.wrong(format!("the column {name:?} measures {}, {}", noun(quantity), why_not(medium, quantity)), right(quantity))
+        }
         None => f.dangling(format!("{feed:?} has no column {name:?}"), suggest::advice(name, &names)),
     }
 }
 
-fn is_register(c: &Column) -> bool {
-    matches!(c.quantity, Quantity::Volume | Quantity::Pulses)
+fn is_register_of(medium: Medium, quantity: Quantity) -> bool {
+    quantity == Quantity::Pulses || quantity == medium.quantity()
+}
+
+/// Why a column that measures this is not the register of such a meter.
+fn why_not(medium: Option<Medium>, quantity: Quantity) -> String {
+    match medium {
+        Some(medium) if Medium::ALL.into_iter().any(|m| m.quantity() == quantity) => format!("but the meter measures {}", word_of(medium)),
+        _ => "which is not a register".to_owned(),
+    }
+}
+
+/// What would be right instead of a column of that quantity.
+fn right_column(medium: Medium, columns: &[Column], instead_of: Quantity) -> String {
+    let fitting: Vec<&str> = columns.iter().filter(|c| is_register_of(medium, c.quantity)).map(|c| c.name.as_str()).collect();
+    let right = format!("a column that counts {} or pulses", noun(medium.quantity()));
+    let right = if medium.is_water() || fitting.is_empty() { right } else { format!("{right}: {}", suggest::one_of(&fitting)) };
+    let is_energy = instead_of == Quantity::Energy && !medium.is_energy();
+    if is_energy { format!("{right}; or medium = \"heat\" or \"electricity\"") } else { right }
 }

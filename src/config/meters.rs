@@ -6,10 +6,10 @@ use super::reader::{Field, Shape, Table};
 use super::sensors::patience;
 use super::subscriptions::Draft;
 use super::suggest;
-use super::values::{duration, exact, measured, slug};
+use super::values::{Wrong, duration, exact, measured, slug, word_of};
 use crate::domain::time::Ms;
-use crate::domain::topology::{Boundary, Limits, Meter, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, ValveCard};
-use crate::domain::units::{Millilitres, MillilitresPerHour, Quantity, Unit};
+use crate::domain::topology::{Boundary, Limits, Medium, Meter, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, ValveCard};
+use crate::domain::units::{Amount, Quantity, Rate, Unit};
 use std::collections::HashMap;
 
 pub(super) static METERS: Shape = Shape {
@@ -18,12 +18,14 @@ pub(super) static METERS: Shape = Shape {
         "id",
         "name",
         "kind",
+        "medium",
         "at",
         "parent",
         "serial",
         "pulse_weight",
         "digits",
         "max_flow",
+        "max_power",
         "boundary",
         "responsible",
         "device",
@@ -46,21 +48,32 @@ pub(super) static VALVE: Shape =
     Shape { path: "meters[].valve", keys: &["place", "key_holder", "shuts_off", "may_close", "photo"], hints: &[] };
 
 const KINDS: &[(&str, PointKind)] = &[("bulk", PointKind::Bulk), ("sub", PointKind::Sub), ("make-up", PointKind::MakeUp)];
+const MEDIUMS: &[(&str, Medium)] = &[
+    ("water", Medium::Water),
+    ("hot-water", Medium::HotWater),
+    ("heat", Medium::Heat),
+    ("electricity", Medium::Electricity),
+    ("gas", Medium::Gas),
+];
 const BOUNDARIES: &[(&str, Boundary)] = &[("settlement", Boundary::Settlement), ("assessment", Boundary::Assessment)];
 const RESPONSIBLE: &[(&str, Responsible)] =
     &[("water-company", Responsible::WaterCompany), ("owners", Responsible::Owners), ("household", Responsible::Household)];
 
-/// Of most pulse meters in houses.
-const PULSE_WEIGHT: Millilitres = Millilitres::litres(1);
+/// Of most pulse meters of water in houses; the last digit of most gas meters.
+const PULSE_WEIGHT: Amount = Amount::litres(1);
+/// The last digit of most meters of heat and electricity.
+const ENERGY_WEIGHT: Amount = Amount::kilowatt_hours(1);
 
 /// One building never used as much, and the one that lost as much did so for a month before anyone knew.
-const BUILDING_PER_MONTH: Millilitres = Millilitres::tonnes(1_000);
+const BUILDING_PER_MONTH: Amount = Amount::tonnes(1_000);
 
 /// Without a word of the profile. Some meters report once a day.
 pub(super) const SILENT_AFTER: Ms = Ms::hours(24);
 
 /// More than any pipe of a residential compound carries: a larger number is a slip.
 const MAX_FLOW_CUBIC_METRES: i64 = 10_000;
+/// No transformer of a compound gives as much, and no boiler house heats as much.
+const MAX_POWER_KILOWATTS: i64 = 1_000_000;
 const MAX_LITRES_PER_HOUR: i64 = MAX_FLOW_CUBIC_METRES * 1_000;
 const MAX_TONNES_PER_MONTH: i64 = MAX_FLOW_CUBIC_METRES * 24 * 31;
 
@@ -81,7 +94,8 @@ pub(super) fn read<'d>(root: &Table<'d>, around: &Surroundings<'_, '_>) -> (Vec<
     let heads: Vec<Head> = tables.iter().map(|t| head(t, around.places)).collect();
     let parents: Vec<Option<usize>> = (0..tables.len()).map(|i| parent(&tables[i], i, &ids, &heads, around.places)).collect();
     circles(&tables, &parents);
-    let sources = bindings::read(&tables, around.feeds);
+    let mediums: Vec<Option<Medium>> = heads.iter().map(|h| h.medium).collect();
+    let sources = bindings::read(&tables, &mediums, around.feeds);
     unique_serials(&tables);
     let parts = tables.iter().zip(heads).zip(parents).zip(sources);
     let points = parts.filter_map(|(((t, head), parent), source)| point(t, &head, parent, source, around)).collect();
@@ -112,12 +126,19 @@ fn ids<'d>(tables: &[Table<'d>]) -> HashMap<&'d str, usize> {
 /// What the other parts of a meter depend on.
 struct Head {
     kind: Option<PointKind>,
+    medium: Option<Medium>,
     place: Option<PlaceIx>,
 }
 
 fn head(t: &Table<'_>, places: &Places) -> Head {
     let kind_field = t.need("kind", "kind = \"bulk\", \"sub\" or \"make-up\"");
     let kind = kind_field.as_ref().and_then(|f| f.choice(KINDS));
+    let medium_field = t.get("medium");
+    let medium = medium_field.as_ref().map_or(Some(Medium::Water), |f| f.choice(MEDIUMS));
+    if let (Some(PointKind::MakeUp), Some(m), Some(f)) = (kind, medium.filter(|m| !m.is_water()), &medium_field) {
+        let what = format!("a make-up meter measures the water that a heating loop loses, not {}", word_of(m));
+        f.wrong::<()>(what, "kind = \"bulk\" or \"sub\", or no medium");
+    }
     let at = t.need("at", "at = \"…\": the id of the place");
     let everywhere = [PlaceKind::Community, PlaceKind::Compound, PlaceKind::Building, PlaceKind::Unit, PlaceKind::Household];
     let place = at.as_ref().and_then(|f| places.find(f, &everywhere));
@@ -137,7 +158,7 @@ fn head(t: &Table<'_>, places: &Places) -> Head {
             _ => {}
         }
     }
-    Head { kind, place }
+    Head { kind, medium, place }
 }
 
 fn parent(t: &Table<'_>, own: usize, ids: &HashMap<&str, usize>, heads: &[Head], places: &Places) -> Option<usize> {
@@ -149,6 +170,16 @@ fn parent(t: &Table<'_>, own: usize, ids: &HashMap<&str, usize>, heads: &[Head],
         let known: Vec<&str> = known.into_iter().map(|(_, id)| id).collect();
         return f.dangling(format!("there is no meter {id:?}"), suggest::advice(id, &known));
     };
+    if let (Some(here), Some(there)) = (heads[own].medium, heads[parent].medium)
+        && !here.can_hang_under(there)
+    {
+        let what = format!("{id:?} measures {}, this meter {}", word_of(there), word_of(here));
+        let right = match here {
+            Medium::HotWater => "a meter of hot water, or of the water that it is made of",
+            _ => "a meter upstream that measures the same",
+        };
+        f.wrong::<()>(what, right);
+    }
     // Water flows down the tree of places: a parent elsewhere is a slip that would show as a loss for ever.
     if let (Some(here), Some(there)) = (heads[own].place, heads[parent].place)
         && !places.is_at_or_above(there, here)
@@ -209,25 +240,30 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
     let name = t.get("name").map_or(place_name, |f| f.text().map(str::to_owned));
     // Without a kind, the other values are still read, so that what is wrong in them is told as well.
     let kind = head.kind.unwrap_or(PointKind::Bulk);
-    let (default_boundary, default_responsible, default_flow) = match kind {
-        PointKind::Bulk => (Boundary::Settlement, Responsible::Owners, 100_000),
-        PointKind::Sub => (Boundary::Assessment, Responsible::Household, 5_000),
-        PointKind::MakeUp | PointKind::Sensor => (Boundary::Assessment, Responsible::Owners, 10_000),
+    let medium = head.medium.unwrap_or_default();
+    let (default_boundary, default_responsible) = match kind {
+        PointKind::Bulk => (Boundary::Settlement, Responsible::Owners),
+        PointKind::Sub => (Boundary::Assessment, Responsible::Household),
+        PointKind::MakeUp | PointKind::Sensor => (Boundary::Assessment, Responsible::Owners),
     };
     let boundary = t.get("boundary").map_or(Some(default_boundary), |f| f.choice(BOUNDARIES));
-    let responsible = t.get("responsible").map_or(Some(default_responsible), |f| f.choice(RESPONSIBLE));
-    let meter = meter(t, MillilitresPerHour::litres(default_flow));
+    let responsible = t.get("responsible").map_or(Some(default_responsible), |f| {
+        of_water_alone(&f, medium)?;
+        f.choice(RESPONSIBLE)
+    });
+    let meter = meter(t, medium, most(kind, medium), &source, around);
     let shipped = Limits {
         per_hour: None,
-        per_month: (kind == PointKind::Bulk && place_kind == Some(PlaceKind::Building)).then_some(BUILDING_PER_MONTH),
+        per_month: (kind == PointKind::Bulk && medium.is_water() && place_kind == Some(PlaceKind::Building)).then_some(BUILDING_PER_MONTH),
         silent_after: (!source.is_by_hand()).then(|| patience(source.feed().and_then(|f| around.feeds.get(f)?.profile()?.wakes))),
     };
-    let limits = limits(t, shipped, &source, meter.as_ref());
+    let limits = limits(t, medium, shipped, &source, meter.as_ref());
     let valve = t.table("valve", &VALVE).map(|t| valve(&t));
     Some(Point {
         key: key?.to_owned(),
         name: name?,
         kind: head.kind?,
+        medium: head.medium?,
         place: head.place?,
         parent: parent.and_then(|i| u32::try_from(i).ok()).map(PointIx),
         boundary: boundary?,
@@ -236,33 +272,86 @@ fn point(t: &Table<'_>, head: &Head, parent: Option<usize>, source: bindings::So
         meter: meter?,
         source: source.binding()?,
         limits: limits?,
-        price_milliyuan_per_tonne: around.price_milliyuan_per_tonne,
+        // It is the price of cold water.
+        price_milliyuan_per_tonne: around.price_milliyuan_per_tonne.filter(|_| medium == Medium::Water),
     })
 }
 
-fn meter(t: &Table<'_>, default_flow: MillilitresPerHour) -> Option<Meter> {
+/// Notes a key that speaks of leaks where nothing can leak.
+fn of_water_alone(f: &Field<'_>, medium: Medium) -> Option<()> {
+    if medium.is_water() {
+        return Some(());
+    }
+    let what = format!("it is for leaks, which are looked for in water alone; this meter measures {}", word_of(medium));
+    f.wrong(what, "leave it out; silence, resets, jumps and what the device itself reports are told of every meter")
+}
+
+/// The highest rate that is taken for real unless the config says otherwise.
+fn most(kind: PointKind, medium: Medium) -> Rate {
+    let kilowatts = |n: i64| Rate(n * 1_000);
+    match (medium, kind) {
+        (Medium::Heat | Medium::Electricity, PointKind::Sub) => kilowatts(100),
+        (Medium::Heat | Medium::Electricity, _) => kilowatts(10_000),
+        (Medium::Gas, PointKind::Sub) => Rate::litres(10_000),
+        (Medium::Gas, _) => Rate::litres(1_000_000),
+        (Medium::Water | Medium::HotWater, PointKind::Bulk) => Rate::litres(100_000),
+        (Medium::Water | Medium::HotWater, PointKind::Sub) => Rate::litres(5_000),
+        (Medium::Water | Medium::HotWater, PointKind::MakeUp | PointKind::Sensor) => Rate::litres(10_000),
+    }
+}
+
+fn meter(t: &Table<'_>, medium: Medium, default_most: Rate, source: &bindings::Source, around: &Surroundings<'_, '_>) -> Option<Meter> {
     let serial = t.get("serial").map_or(Some(None), |f| f.text().map(|s| Some(s.to_owned())));
-    let volume = |s: &str| measured(s, Quantity::Volume, 100, Unit::CubicMetre, "\"10 L\"").map(Millilitres);
-    let pulse_weight = t.get("pulse_weight").map_or(Some(PULSE_WEIGHT), |f| f.parsed(volume));
+    let weight = |s: &str| match medium.quantity() {
+        Quantity::Energy => measured(s, Quantity::Energy, 100, Unit::MegawattHour, "\"1 kWh\"").map(Amount),
+        _ => measured(s, Quantity::Volume, 100, Unit::CubicMetre, "\"10 L\"").map(Amount),
+    };
+    let default_weight = if medium.is_energy() { ENERGY_WEIGHT } else { PULSE_WEIGHT };
+    let pulse_weight = match t.get("pulse_weight") {
+        Some(f) => f.parsed(weight),
+        None if !medium.is_water() && source.counts_pulses(around.feeds) => {
+            let example = if medium.is_energy() { "\"1 Wh\" where its plate says 1000 imp/kWh" } else { "\"0.01 m3\"" };
+            // A litre is usual for water; here a guess would be wrong more often than right.
+            t.absent("pulse_weight", "nothing says what one pulse stands for", format!("pulse_weight = {example}"));
+            None
+        }
+        None => Some(default_weight),
+    };
     let rollover_at = t.get("digits").map_or(Some(None), |f| rollover_at(&f, pulse_weight).map(Some));
-    let flow =
-        |s: &str| measured(s, Quantity::Flow, MAX_FLOW_CUBIC_METRES, Unit::CubicMetrePerHour, "\"100 m3/h\"").map(MillilitresPerHour);
-    let max_flow = t.get("max_flow").map_or(Some(default_flow), |f| f.parsed(flow));
+    let max_flow = highest(t, medium, default_most);
     Some(Meter { serial: serial?, pulse_weight: pulse_weight?, rollover_at: rollover_at?, max_flow: max_flow?, mean_flow_over: None })
 }
 
-fn rollover_at(f: &Field<'_>, pulse_weight: Option<Millilitres>) -> Option<Millilitres> {
+/// `max_flow` of a volume, `max_power` of energy.
+fn highest(t: &Table<'_>, medium: Medium, default: Rate) -> Option<Rate> {
+    let flow = |s: &str| measured(s, Quantity::Flow, MAX_FLOW_CUBIC_METRES, Unit::CubicMetrePerHour, "\"100 m3/h\"").map(Rate);
+    // Watts are watt-hours per hour, which is what registers rise by.
+    let power = |s: &str| {
+        let right = "at least 1 W, without a fraction of one: \"50 kW\"";
+        let milliwatts = measured(s, Quantity::Power, MAX_POWER_KILOWATTS, Unit::Kilowatt, "\"50 kW\"")?;
+        if milliwatts % 1_000 == 0 { Ok(Rate(milliwatts / 1_000)) } else { Err(Wrong::new(format!("{s:?} is finer than a watt"), right)) }
+    };
+    let (right_key, wrong_key) = if medium.is_energy() { ("max_power", "max_flow") } else { ("max_flow", "max_power") };
+    if let Some(f) = t.get(wrong_key) {
+        let example = if medium.is_energy() { "\"50 kW\"" } else { "\"100 m3/h\"" };
+        return f.wrong(format!("`{wrong_key}` says nothing about a meter of {}", word_of(medium)), format!("{right_key} = {example}"));
+    }
+    match t.get(right_key) {
+        None => Some(default),
+        Some(f) if medium.is_energy() => f.parsed(power),
+        Some(f) => f.parsed(flow),
+    }
+}
+
+fn rollover_at(f: &Field<'_>, pulse_weight: Option<Amount>) -> Option<Amount> {
     let digits = f.integer(1..=12)?;
     let pulse_weight = pulse_weight?;
     let full = 10i64.checked_pow(u32::try_from(digits).ok()?).and_then(|n| n.checked_mul(pulse_weight.0));
     let right = "all digits of the register, also those behind the point: 8 for 00000,000 m³ with a pulse weight of 1 L";
-    full.map_or_else(
-        || f.wrong(format!("{digits} digits of this pulse weight are more water than can be counted"), right),
-        |n| Some(Millilitres(n)),
-    )
+    full.map_or_else(|| f.wrong(format!("{digits} digits of this pulse weight are more than can be counted"), right), |n| Some(Amount(n)))
 }
 
-fn limits(t: &Table<'_>, shipped: Limits, source: &bindings::Source, meter: Option<&Meter>) -> Option<Limits> {
+fn limits(t: &Table<'_>, medium: Medium, shipped: Limits, source: &bindings::Source, meter: Option<&Meter>) -> Option<Limits> {
     if t.get("limits").is_none() {
         return Some(shipped);
     }
@@ -270,6 +359,7 @@ fn limits(t: &Table<'_>, shipped: Limits, source: &bindings::Source, meter: Opti
     // None: wrong. Some(None): switched off.
     let switch = |key, default, read: &dyn Fn(&Field<'_>) -> Option<i64>| match t.get(key) {
         None => Some(default),
+        Some(f) if key != "silent_after" && of_water_alone(&f, medium).is_none() => None,
         Some(f) if f.is_false() => Some(None),
         Some(f) => read(&f).map(Some),
     };
@@ -298,7 +388,7 @@ fn limits(t: &Table<'_>, shipped: Limits, source: &bindings::Source, meter: Opti
         }
         f.parsed(|s| duration(s, Ms::minutes(1)..=Ms::days(90))).map(|d| d.0)
     });
-    Some(Limits { per_hour: per_hour?.map(Millilitres), per_month: per_month?.map(Millilitres), silent_after: silent_after?.map(Ms) })
+    Some(Limits { per_hour: per_hour?.map(Amount), per_month: per_month?.map(Amount), silent_after: silent_after?.map(Ms) })
 }
 
 fn valve(t: &Table<'_>) -> Option<ValveCard> {

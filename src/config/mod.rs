@@ -187,18 +187,22 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>, catalogu
     Some(Config { topology, mqtt, store: store?, web: web?, channels: channels?, own_profiles: vec![] })
 }
 
-/// Gives the meters that are read by hand a source of their own, where there are any.
+/// Gives the meters that are read by hand a source of their own, where there are any. What their dials count is the medium's.
 fn by_hand(points: &mut [Point], feeds: &mut Vec<Feed>) {
-    let register = Column { name: "register".to_owned(), quantity: Quantity::Volume };
-    // Subscriptions are fewer than that, which was said where they are read.
-    let Ok(ix) = u16::try_from(feeds.len()) else { return };
-    let mut any = false;
-    for p in points.iter_mut().filter(|p| p.source.is_none()) {
-        p.source = Some(Binding { topic: format!("{BY_HAND}/{}", p.key), feed: FeedIx(ix), column: Some(0) });
-        any = true;
-    }
-    if any {
-        feeds.push(Feed { name: BY_HAND.to_owned(), columns: vec![register], wakes: None });
+    // Not a name that a subscription can have.
+    let energy = format!("{BY_HAND}_energy");
+    for (name, quantity) in [(BY_HAND, Quantity::Volume), (&energy, Quantity::Energy)] {
+        // Subscriptions are fewer than that, which was said where they are read.
+        let Ok(ix) = u16::try_from(feeds.len()) else { return };
+        let mut any = false;
+        for p in points.iter_mut().filter(|p| p.source.is_none() && p.medium.quantity() == quantity) {
+            p.source = Some(Binding { topic: format!("{BY_HAND}/{}", p.key), feed: FeedIx(ix), column: Some(0) });
+            any = true;
+        }
+        if any {
+            let register = Column { name: "register".to_owned(), quantity };
+            feeds.push(Feed { name: name.to_owned(), columns: vec![register], wakes: None });
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use super::meters::{Ids, SILENT_AFTER, Surroundings};
 use super::reader::{Shape, Table};
 use super::values::{duration, slug};
 use crate::domain::time::Ms;
-use crate::domain::topology::{Boundary, Limits, Meter, PlaceKind, Point, PointKind, Responsible};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::topology::{Boundary, Limits, Medium, Meter, PlaceKind, Point, PointKind, Responsible};
+use crate::domain::units::{Amount, Rate};
 
 pub(super) static SENSORS: Shape = Shape {
     path: "sensors[]",
@@ -50,19 +50,14 @@ fn point(t: &Table<'_>, key: Option<String>, around: &Surroundings<'_, '_>) -> O
         key: key?,
         name: name?,
         kind: PointKind::Sensor,
+        medium: Medium::Water,
         place: place?,
         parent: None,
         boundary: Boundary::Assessment,
         responsible,
         valve: None,
         // Nothing counts there; the least that a meter can be.
-        meter: Meter {
-            serial: None,
-            pulse_weight: Millilitres(1),
-            rollover_at: None,
-            max_flow: MillilitresPerHour(0),
-            mean_flow_over: None,
-        },
+        meter: Meter { serial: None, pulse_weight: Amount(1), rollover_at: None, max_flow: Rate(0), mean_flow_over: None },
         source: Some(source?),
         limits: Limits { silent_after: silent_after?, ..Limits::default() },
         price_milliyuan_per_tonne: None,

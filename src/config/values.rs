@@ -2,6 +2,7 @@
 
 use super::suggest;
 use crate::domain::time::{Ms, Ts};
+use crate::domain::topology::Medium;
 use crate::domain::units::{Decimal, NumberError, Quantity, Unit};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, civil};
@@ -123,6 +124,17 @@ pub(super) fn noun(q: Quantity) -> &'static str {
         Quantity::Power => "power",
         Quantity::Pressure => "a pressure",
         Quantity::Flags => "flags",
+    }
+}
+
+/// What passes through a meter as a word of a sentence.
+pub(super) fn word_of(m: Medium) -> &'static str {
+    match m {
+        Medium::Water => "water",
+        Medium::HotWater => "hot water",
+        Medium::Heat => "heat",
+        Medium::Electricity => "electricity",
+        Medium::Gas => "gas",
     }
 }
 

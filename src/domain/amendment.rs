@@ -6,7 +6,7 @@
 
 use super::finding::Mark;
 use super::time::Ts;
-use super::units::Millilitres;
+use super::units::Amount;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -32,8 +32,8 @@ pub enum Deed {
     /// unknown); the new one began at `start`.
     Replaced {
         ts: Ts,
-        end: Option<Millilitres>,
-        start: Millilitres,
+        end: Option<Amount>,
+        start: Amount,
         /// What is on the new meter's plate, on its seal, and the date on its verification mark.
         serial: Option<String>,
         seal: Option<String>,
@@ -41,15 +41,15 @@ pub enum Deed {
     },
     /// 校准: at `ts` the dial showed `dial`; from then on the register shows `offset` more. With `counts` the difference is water that the
     /// device has missed.
-    Calibrated { ts: Ts, dial: Millilitres, offset: Millilitres, counts: bool },
+    Calibrated { ts: Ts, dial: Amount, offset: Amount, counts: bool },
     /// The reading at `ts` was this.
-    Corrected { ts: Ts, register: Millilitres },
+    Corrected { ts: Ts, register: Amount },
     /// The level that begins with the reading at `ts`, further than any flow, is water.
     Believed { ts: Ts },
     /// Readings from `from` up to and with `to` (None: until this is undone) are misreadings.
     Refused { from: Ts, to: Option<Ts> },
     /// 抄表: somebody went there and read the dial. The reading itself is stored as those of devices are; this says whose it is.
-    Read { ts: Ts, register: Millilitres },
+    Read { ts: Ts, register: Amount },
     /// An earlier entry does not hold.
     Undone { entry: u64 },
 }
@@ -90,8 +90,8 @@ pub struct Amendments(Vec<Deed>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replacement {
     pub ts: Ts,
-    pub end: Option<Millilitres>,
-    pub start: Millilitres,
+    pub end: Option<Amount>,
+    pub start: Amount,
 }
 
 impl Amendments {
@@ -134,13 +134,13 @@ impl Amendments {
 
     /// How much more the register shows at `ts` than the device, by calibrations of the meter that is in then: of water that was missed (`counted`), or
     /// because the two did not begin together.
-    pub fn offset(&self, ts: Ts, counted: bool) -> Millilitres {
+    pub fn offset(&self, ts: Ts, counted: bool) -> Amount {
         let replaced = self.replacements().map(|r| r.ts).filter(|r| *r < ts).max();
         let of = |deed: &Deed| match deed {
             Deed::Calibrated { ts: at, offset, counts, .. } if *counts == counted && *at <= ts && replaced.is_none_or(|r| r < *at) => {
                 *offset
             }
-            _ => Millilitres::ZERO,
+            _ => Amount::ZERO,
         };
         self.0.iter().map(of).sum()
     }
@@ -220,8 +220,8 @@ mod tests {
         Entry { seq, point: "a".into(), at: Ts(0), by: "x".into(), why: "y".into(), deed }
     }
 
-    fn l(n: i64) -> Millilitres {
-        Millilitres::litres(n)
+    fn l(n: i64) -> Amount {
+        Amount::litres(n)
     }
 
     fn shown(a: &Amendments, ts: i64, litres: i64) -> Option<i64> {

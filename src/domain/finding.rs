@@ -2,7 +2,7 @@
 
 use super::flag::Flag;
 use super::time::{Month, Ms, Ts};
-use super::units::{Millilitres, MillilitresPerHour};
+use super::units::{Amount, Rate};
 use serde::{Deserialize, Serialize};
 
 /// The class of cause that a finding speaks of. Findings of different classes never join.
@@ -47,7 +47,7 @@ impl Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub ts: Ts,
-    pub register: Millilitres,
+    pub register: Amount,
 }
 
 /// When something began, as well as can be told: not before `earliest`, not after `latest`.
@@ -72,17 +72,17 @@ impl StartRange {
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum FindingKind {
     /// More water passed within the hour `from`..`to` than the point's limit.
-    LeakHourlyLimit { from: Ts, to: Ts, limit: Millilitres, seen: Millilitres },
+    LeakHourlyLimit { from: Ts, to: Ts, limit: Amount, seen: Amount },
     /// More water passed in the calendar month so far than its limit.
-    LeakMonthlyLimit { month: Month, limit: Millilitres, used: Millilitres },
+    LeakMonthlyLimit { month: Month, limit: Amount, used: Amount },
     /// If the rest of the month goes on like the last day, its limit will be passed.
-    LeakMonthlyProjection { month: Month, limit: Millilitres, used: Millilitres, last_day: Millilitres, projected: Millilitres },
+    LeakMonthlyProjection { month: Month, limit: Amount, used: Amount, last_day: Amount, projected: Amount },
     /// No reading for longer than the point's limit. `last` is the last reading's own time.
     MeterSilent { last: Ts, limit: Ms },
     /// The register fell for good: device restarted, meter reset or replaced. What passed in between is unknown.
     MeterReset { before: Mark, after: Mark },
     /// The register jumped further than any real flow, and stayed there. The jump is not counted as water.
-    MeterJump { before: Mark, after: Mark, max_flow: MillilitresPerHour },
+    MeterJump { before: Mark, after: Mark, max_flow: Rate },
     /// The device itself says that water leaks.
     LeakReported { since: Ts },
     /// The device itself says that a pipe has burst.

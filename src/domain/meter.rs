@@ -9,7 +9,7 @@ use super::amendment::Amendments;
 use super::finding::Mark;
 use super::time::{Ms, Ts};
 use super::topology::Meter;
-use super::units::{Millilitres, MillilitresPerHour, Quantity};
+use super::units::{Amount, Quantity, Rate};
 use serde::{Deserialize, Serialize};
 
 /// How many readings must go on from a level that does not fit before it is believed.
@@ -60,11 +60,11 @@ pub enum Step {
     /// The first reading: nothing is known of before.
     First,
     /// Water passed (or none did): from one accepted reading to the next.
-    Passed { from: Mark, to: Mark, volume: Millilitres, gap: bool },
+    Passed { from: Mark, to: Mark, volume: Amount, gap: bool },
     /// Does not fit; held until later readings confirm or refute it.
     Held,
     /// A held level was confirmed: between `before` and `after` the volume is unknown, from `after` to `to` it is `volume`.
-    Restarted { fell: bool, before: Mark, after: Mark, to: Mark, volume: Millilitres },
+    Restarted { fell: bool, before: Mark, after: Mark, to: Mark, volume: Amount },
     /// Older than the newest accepted reading, or, not fitting that, than the newest held one.
     Late,
 }
@@ -83,13 +83,13 @@ pub struct Ledger {
     suspect: Option<Suspect>,
     /// The part of the offsets that is in `last` and in `suspect` and is no water.
     #[serde(default)]
-    offset: Millilitres,
+    offset: Amount,
     /// The newest replacement that was taken account of.
     #[serde(default)]
     turned: Option<Ts>,
     /// Usual pause between readings, slowly adapting upwards and at once downwards.
     usual: Ms,
-    flow: Option<MillilitresPerHour>,
+    flow: Option<Rate>,
     pub steps: StepCounts,
 }
 
@@ -100,25 +100,25 @@ pub struct Turn {
     pub from: Mark,
     pub to: Mark,
     /// None where nobody read the old meter, or its end lies before its last reading.
-    pub volume: Option<Millilitres>,
+    pub volume: Option<Amount>,
 }
 
 /// How a register at `to` follows one at `from`.
 enum Fit {
-    Forward(Millilitres),
-    Rollover(Millilitres),
+    Forward(Amount),
+    Rollover(Amount),
     Jitter,
     None,
 }
 
 /// `missed`: so much more may have passed than the device has seen.
-fn fit(meter: &Meter, from: Mark, to: Mark, missed: Millilitres) -> Fit {
+fn fit(meter: &Meter, from: Mark, to: Mark, missed: Amount) -> Fit {
     let rise = to.register - from.register;
     let pause = (to.ts - from.ts).max(SHORTEST_STEP);
     // A pulse counter rounds at both ends.
-    let resolution = Millilitres(meter.pulse_weight.0.saturating_mul(2));
+    let resolution = Amount(meter.pulse_weight.0.saturating_mul(2));
     let most = meter.max_flow.over(pause.0) + resolution + missed;
-    if rise >= Millilitres::ZERO {
+    if rise >= Amount::ZERO {
         return if rise <= most { Fit::Forward(rise) } else { Fit::None };
     }
     if rise.0 >= resolution.0.saturating_neg() {
@@ -126,8 +126,8 @@ fn fit(meter: &Meter, from: Mark, to: Mark, missed: Millilitres) -> Fit {
     }
     if let Some(full) = meter.rollover_at {
         let around = full - from.register + to.register;
-        let nearest = most.min(Millilitres(full.0 / ROLLOVER_PART));
-        if around >= Millilitres::ZERO && around <= nearest && from.register <= full {
+        let nearest = most.min(Amount(full.0 / ROLLOVER_PART));
+        if around >= Amount::ZERO && around <= nearest && from.register <= full {
             return Fit::Rollover(around);
         }
     }
@@ -141,7 +141,7 @@ impl Ledger {
     }
 
     /// Mean flow between the two newest accepted readings.
-    pub fn flow(&self) -> Option<MillilitresPerHour> {
+    pub fn flow(&self) -> Option<Rate> {
         self.flow
     }
 
@@ -159,14 +159,14 @@ impl Ledger {
     pub fn mark(&mut self, meter: &Meter, v: Value) -> Mark {
         match (v.quantity, meter.mean_flow_over) {
             (Quantity::Flow, Some(span)) => {
-                let before = self.last.map_or(Millilitres::ZERO, |m| m.register);
+                let before = self.last.map_or(Amount::ZERO, |m| m.register);
                 if self.last.is_none_or(|m| m.ts < v.ts) {
                     self.last = Some(Mark { ts: v.ts, register: before });
                 }
-                Mark { ts: v.ts + span, register: before + MillilitresPerHour(v.value).over(span.0) }
+                Mark { ts: v.ts + span, register: before + Rate(v.value).over(span.0) }
             }
-            (Quantity::Pulses, _) => Mark { ts: v.ts, register: Millilitres(v.value.saturating_mul(meter.pulse_weight.0)) },
-            _ => Mark { ts: v.ts, register: Millilitres(v.value) },
+            (Quantity::Pulses, _) => Mark { ts: v.ts, register: Amount(v.value.saturating_mul(meter.pulse_weight.0)) },
+            _ => Mark { ts: v.ts, register: Amount(v.value) },
         }
     }
 
@@ -181,14 +181,14 @@ impl Ledger {
         // Two between two readings: the first one's part is told as well, the second meter's is its end minus its start.
         while let Some(r) = self.last.and_then(|last| amended.replacement(self.turned, last.ts, ts)) {
             let last = self.last.unwrap_or(from);
-            let volume = r.end.map(|end| end - last.register).filter(|v| *v >= Millilitres::ZERO);
+            let volume = r.end.map(|end| end - last.register).filter(|v| *v >= Amount::ZERO);
             let volume = match turn {
                 Some(before) => before.volume.zip(volume).map(|(a, b)| a + b),
                 None => volume,
             };
             turn = Some(Turn { from, to: Mark { ts: r.ts, register: r.end.unwrap_or(last.register) }, volume });
             self.last = Some(Mark { ts: r.ts, register: r.start });
-            (self.turned, self.suspect, self.flow, self.offset) = (Some(r.ts), None, None, Millilitres::ZERO);
+            (self.turned, self.suspect, self.flow, self.offset) = (Some(r.ts), None, None, Amount::ZERO);
             self.steps.replaced += 1;
         }
         turn
@@ -198,7 +198,7 @@ impl Ledger {
     fn calibrate(&mut self, amended: &Amendments, ts: Ts) {
         let offset = amended.offset(ts, false);
         let by = offset - self.offset;
-        if by == Millilitres::ZERO {
+        if by == Amount::ZERO {
             return;
         }
         self.offset = offset;
@@ -221,14 +221,14 @@ impl Ledger {
             self.steps.late += 1;
             return Step::Late;
         }
-        let missed = if amended.is_empty() { Millilitres::ZERO } else { amended.offset(mark.ts, true) - amended.offset(last.ts, true) };
+        let missed = if amended.is_empty() { Amount::ZERO } else { amended.offset(mark.ts, true) - amended.offset(last.ts, true) };
         if !amended.is_empty() && amended.believes(mark.ts) && mark.register >= last.register {
             self.steps.forward += 1;
             return self.pass(last, mark, mark.register - last.register);
         }
         match fit(meter, last, mark, missed) {
             Fit::Forward(volume) => {
-                if volume == Millilitres::ZERO {
+                if volume == Amount::ZERO {
                     self.steps.equal += 1;
                 } else {
                     self.steps.forward += 1;
@@ -242,13 +242,13 @@ impl Ledger {
             Fit::Jitter => {
                 self.steps.jitter += 1;
                 // The higher reading stays: the flicker's way back up is not water.
-                self.pass(last, Mark { ts: mark.ts, register: last.register }, Millilitres::ZERO)
+                self.pass(last, Mark { ts: mark.ts, register: last.register }, Amount::ZERO)
             }
             Fit::None => self.hold(meter, last, mark),
         }
     }
 
-    fn pass(&mut self, from: Mark, to: Mark, volume: Millilitres) -> Step {
+    fn pass(&mut self, from: Mark, to: Mark, volume: Amount) -> Step {
         if self.suspect.take().is_some() {
             self.steps.spike += 1;
         }
@@ -271,7 +271,7 @@ impl Ledger {
             self.steps.late += 1;
             return Step::Late;
         }
-        if !matches!(fit(meter, s.newest, mark, Millilitres::ZERO), Fit::Forward(_) | Fit::Jitter) {
+        if !matches!(fit(meter, s.newest, mark, Amount::ZERO), Fit::Forward(_) | Fit::Jitter) {
             self.steps.spike += 1;
             self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
             return Step::Held;
@@ -304,9 +304,9 @@ mod tests {
     fn meter() -> Meter {
         Meter {
             serial: None,
-            pulse_weight: Millilitres::litres(1),
-            rollover_at: Some(Millilitres::litres(100_000)),
-            max_flow: MillilitresPerHour::litres(5_000),
+            pulse_weight: Amount::litres(1),
+            rollover_at: Some(Amount::litres(100_000)),
+            max_flow: Rate::litres(5_000),
             mean_flow_over: None,
         }
     }
@@ -316,7 +316,7 @@ mod tests {
         let mut l = Ledger::default();
         let mut passed = vec![];
         for (min, litres) in readings {
-            match l.step(&meter(), &Amendments::default(), Mark { ts: Ts(min * 60_000), register: Millilitres::litres(*litres) }) {
+            match l.step(&meter(), &Amendments::default(), Mark { ts: Ts(min * 60_000), register: Amount::litres(*litres) }) {
                 Step::Passed { volume, .. } | Step::Restarted { volume, .. } => passed.push(volume.0 / 1_000),
                 Step::First | Step::Held | Step::Late => {}
             }
@@ -397,26 +397,26 @@ mod tests {
     fn values_become_registers_by_what_they_measure() {
         let at = |quantity, value| Value { quantity, ts: Ts(60_000), value };
         let mut l = Ledger::default();
-        assert_eq!(l.mark(&meter(), at(Quantity::Volume, 7)), Mark { ts: Ts(60_000), register: Millilitres(7) });
-        assert_eq!(l.mark(&meter(), at(Quantity::Pulses, 7)), Mark { ts: Ts(60_000), register: Millilitres::litres(7) });
+        assert_eq!(l.mark(&meter(), at(Quantity::Volume, 7)), Mark { ts: Ts(60_000), register: Amount(7) });
+        assert_eq!(l.mark(&meter(), at(Quantity::Pulses, 7)), Mark { ts: Ts(60_000), register: Amount::litres(7) });
         assert_eq!(l.last(), None);
         let mean = Meter { mean_flow_over: Some(Ms::minutes(15)), ..meter() };
         let mark = l.mark(&mean, at(Quantity::Flow, 40_000));
-        assert_eq!(mark, Mark { ts: Ts(960_000), register: Millilitres::litres(10) });
-        let from = Mark { ts: Ts(60_000), register: Millilitres::ZERO };
+        assert_eq!(mark, Mark { ts: Ts(960_000), register: Amount::litres(10) });
+        let from = Mark { ts: Ts(60_000), register: Amount::ZERO };
         let none = Amendments::default();
-        assert_eq!(l.step(&mean, &none, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(10), gap: false });
+        assert_eq!(l.step(&mean, &none, mark), Step::Passed { from, to: mark, volume: Amount::litres(10), gap: false });
         // Three hours that nobody told of, then a span of 4 L/h: the made-up register stood still in between.
         let mark = l.mark(&mean, Value { ts: Ts(10_800_000), ..at(Quantity::Flow, 4_000) });
-        let from = Mark { ts: Ts(10_800_000), register: Millilitres::litres(10) };
-        assert_eq!(l.step(&mean, &none, mark), Step::Passed { from, to: mark, volume: Millilitres::litres(1), gap: false });
+        let from = Mark { ts: Ts(10_800_000), register: Amount::litres(10) };
+        assert_eq!(l.step(&mean, &none, mark), Step::Passed { from, to: mark, volume: Amount::litres(1), gap: false });
     }
 
     #[test]
     fn totals_do_not_wrap_on_absurd_registers() {
         let mut l = Ledger::default();
         for (i, r) in [i64::MAX, i64::MIN, 0, i64::MAX, i64::MIN, -1].into_iter().enumerate() {
-            l.step(&meter(), &Amendments::default(), Mark { ts: Ts(i as i64 * 60_000), register: Millilitres(r) });
+            l.step(&meter(), &Amendments::default(), Mark { ts: Ts(i as i64 * 60_000), register: Amount(r) });
         }
         assert_eq!(l.steps.forward, 0);
     }

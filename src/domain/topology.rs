@@ -7,7 +7,7 @@
 //! The topology is made by the config at start and does not change while the process runs.
 
 use super::time::{Ms, Ts};
-use super::units::{Millilitres, MillilitresPerHour, Quantity};
+use super::units::{Amount, Quantity, Rate};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -82,9 +82,68 @@ pub enum PointKind {
 }
 
 impl PointKind {
-    /// Water is measured there.
+    /// A register counts there.
     pub const fn is_metered(self) -> bool {
         !matches!(self, PointKind::Sensor)
+    }
+}
+
+/// What passes through a meter, and so what its numbers count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Medium {
+    /// 水: cold, or nobody says which.
+    #[default]
+    Water,
+    /// 热水: water of its own price that is drawn from a tap, not what goes round in a heating circuit.
+    HotWater,
+    /// 热: the heat of a heating circuit.
+    Heat,
+    /// 电
+    Electricity,
+    /// 燃气
+    Gas,
+}
+
+impl Medium {
+    pub const ALL: [Medium; 5] = [Medium::Water, Medium::HotWater, Medium::Heat, Medium::Electricity, Medium::Gas];
+
+    /// The stable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Medium::Water => "water",
+            Medium::HotWater => "hot_water",
+            Medium::Heat => "heat",
+            Medium::Electricity => "electricity",
+            Medium::Gas => "gas",
+        }
+    }
+
+    /// What its registers count.
+    pub const fn quantity(self) -> Quantity {
+        if self.is_energy() { Quantity::Energy } else { Quantity::Volume }
+    }
+
+    /// Counted in watt-hours; the others in millilitres.
+    pub const fn is_energy(self) -> bool {
+        matches!(self, Medium::Heat | Medium::Electricity)
+    }
+
+    /// It can leak from a pipe that we look after, and counts in sums of water.
+    pub const fn is_water(self) -> bool {
+        matches!(self, Medium::Water | Medium::HotWater)
+    }
+
+    /// A meter of this can stand behind one of `upstream`. Hot water is made of cold.
+    pub const fn can_hang_under(self, upstream: Medium) -> bool {
+        matches!(
+            (self, upstream),
+            (Medium::Water, Medium::Water)
+                | (Medium::HotWater, Medium::Water | Medium::HotWater)
+                | (Medium::Heat, Medium::Heat)
+                | (Medium::Electricity, Medium::Electricity)
+                | (Medium::Gas, Medium::Gas)
+        )
     }
 }
 
@@ -115,6 +174,8 @@ pub struct Point {
     pub key: String,
     pub name: String,
     pub kind: PointKind,
+    /// Of a sensor it says nothing.
+    pub medium: Medium,
     pub place: PlaceIx,
     /// The metering point upstream of this one.
     pub parent: Option<PointIx>,
@@ -124,20 +185,27 @@ pub struct Point {
     pub meter: Meter,
     pub source: Option<Binding>,
     pub limits: Limits,
-    /// Price of a tonne in thousandths of a yuan. None: no yuan is shown, never a guess.
+    /// Price of a tonne of water in thousandths of a yuan. None: no yuan is shown, never a guess.
     pub price_milliyuan_per_tonne: Option<u32>,
+}
+
+impl Point {
+    /// Water passes through a meter there.
+    pub const fn measures_water(&self) -> bool {
+        self.kind.is_metered() && self.medium.is_water()
+    }
 }
 
 /// The replaceable device in a metering point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meter {
     pub serial: Option<String>,
-    /// The volume of one pulse or of the register's last digit: nothing smaller is seen. At least 1 mL.
-    pub pulse_weight: Millilitres,
-    /// The volume at which the register runs full and shows zero again (digits × last digit), where known.
-    pub rollover_at: Option<Millilitres>,
-    /// No real use flows faster than this.
-    pub max_flow: MillilitresPerHour,
+    /// What one pulse or one step of the register's last digit stands for: nothing smaller is seen. At least 1 mL or 1 Wh.
+    pub pulse_weight: Amount,
+    /// The amount at which the register runs full and shows zero again (digits × last digit), where known.
+    pub rollover_at: Option<Amount>,
+    /// No real use goes faster than this: a flow, or the power of a meter of energy.
+    pub max_flow: Rate,
     /// Set where the source tells a mean flow instead of a register: each row covers this long, and its time is the span's start.
     pub mean_flow_over: Option<Ms>,
 }
@@ -156,8 +224,9 @@ pub struct Binding {
 /// Hard limits: they work from the first hour, before anything is learned. None switches a limit off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Limits {
-    pub per_hour: Option<Millilitres>,
-    pub per_month: Option<Millilitres>,
+    /// Of water alone, as the next: more of it is taken for a leak.
+    pub per_hour: Option<Amount>,
+    pub per_month: Option<Amount>,
     pub silent_after: Option<Ms>,
 }
 
@@ -218,9 +287,13 @@ impl Topology {
     pub fn point_ixs(&self) -> impl Iterator<Item = PointIx> + use<> {
         (0..u32::try_from(self.points.len()).unwrap_or(u32::MAX)).map(PointIx)
     }
-    /// The points where water is measured.
+    /// The points with a register, whatever it counts.
     pub fn metered(&self) -> impl Iterator<Item = PointIx> + '_ {
         self.point_ixs().filter(|p| self.point(*p).kind.is_metered())
+    }
+    /// What the meter of a point measures; water where the config no longer names it.
+    pub fn medium_of(&self, key: &str) -> Medium {
+        self.point_by_key(key).map_or(Medium::Water, |ix| self.point(ix).medium)
     }
     pub fn point_by_key(&self, key: &str) -> Option<PointIx> {
         self.points.iter().position(|p| p.key == key).and_then(|i| u32::try_from(i).ok()).map(PointIx)
@@ -234,5 +307,23 @@ impl Topology {
     /// True if one place lies on the other's path to the root (a place lies on its own).
     pub fn on_one_path(&self, a: PlaceIx, b: PlaceIx) -> bool {
         self.path(a).any(|p| p == b) || self.path(b).any(|p| p == a)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_medium_is_counted_in_one_quantity_and_hangs_under_its_own() {
+        for medium in Medium::ALL {
+            assert_eq!(medium.quantity(), if medium.is_energy() { Quantity::Energy } else { Quantity::Volume });
+            assert!(!(medium.is_energy() && medium.is_water()));
+            assert!(medium.can_hang_under(medium));
+            assert_eq!(serde_json::to_value(medium).unwrap(), medium.code());
+        }
+        let pairs = Medium::ALL.iter().flat_map(|a| Medium::ALL.iter().map(move |b| (*a, *b)));
+        let under: Vec<_> = pairs.filter(|(a, b)| a != b && a.can_hang_under(*b)).collect();
+        assert_eq!(under, [(Medium::HotWater, Medium::Water)]);
     }
 }

@@ -1,75 +1,81 @@
-//! Quantities as integers in the smallest sensible unit. Volumes never pass through a float.
+//! Quantities as integers in the smallest sensible unit. Volumes and energy never pass through a float.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 
-/// A volume in millilitres (or a register standing at that volume). Signed: a register may fall.
+/// An amount in the smallest unit of its medium, or a register standing at it: millilitres of water or gas, watt-hours of heat or electricity.
+/// Signed: a register may fall.
+///
+/// One type for all, because what is done with them is the same: a register rises, runs full, is replaced; days and months sum what passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Millilitres(pub i64);
+pub struct Amount(pub i64);
 
-impl Millilitres {
-    pub const ZERO: Millilitres = Millilitres(0);
-    pub const fn litres(n: i64) -> Millilitres {
-        Millilitres(n * 1_000)
+impl Amount {
+    pub const ZERO: Amount = Amount(0);
+    pub const fn litres(n: i64) -> Amount {
+        Amount(n * 1_000)
     }
-    pub const fn tonnes(n: i64) -> Millilitres {
-        Millilitres(n * 1_000_000)
+    pub const fn tonnes(n: i64) -> Amount {
+        Amount(n * 1_000_000)
+    }
+    pub const fn kilowatt_hours(n: i64) -> Amount {
+        Amount(n * 1_000)
     }
     /// `self * num / den` without overflow on the way; rounds towards zero, saturates at the ends of `i64`. `den` 0 gives 0.
-    pub fn scaled(self, num: i64, den: i64) -> Millilitres {
+    pub fn scaled(self, num: i64, den: i64) -> Amount {
         if den == 0 {
-            return Millilitres::ZERO;
+            return Amount::ZERO;
         }
         let v = i128::from(self.0) * i128::from(num) / i128::from(den);
-        Millilitres(i64::try_from(v).unwrap_or(if v < 0 { i64::MIN } else { i64::MAX }))
+        Amount(i64::try_from(v).unwrap_or(if v < 0 { i64::MIN } else { i64::MAX }))
     }
-    /// The mean flow that passes this volume in `ms` milliseconds. `ms` of 0 or less gives 0.
-    pub fn per(self, ms: i64) -> MillilitresPerHour {
+    /// The mean rate that passes this amount in `ms` milliseconds. `ms` of 0 or less gives 0.
+    pub fn per(self, ms: i64) -> Rate {
         if ms <= 0 {
-            return MillilitresPerHour(0);
+            return Rate(0);
         }
-        MillilitresPerHour(self.scaled(3_600_000, ms).0)
+        Rate(self.scaled(3_600_000, ms).0)
     }
 }
 
-impl Add for Millilitres {
-    type Output = Millilitres;
-    fn add(self, o: Millilitres) -> Millilitres {
-        Millilitres(self.0.saturating_add(o.0))
+impl Add for Amount {
+    type Output = Amount;
+    fn add(self, o: Amount) -> Amount {
+        Amount(self.0.saturating_add(o.0))
     }
 }
-impl Sub for Millilitres {
-    type Output = Millilitres;
-    fn sub(self, o: Millilitres) -> Millilitres {
-        Millilitres(self.0.saturating_sub(o.0))
+impl Sub for Amount {
+    type Output = Amount;
+    fn sub(self, o: Amount) -> Amount {
+        Amount(self.0.saturating_sub(o.0))
     }
 }
-impl AddAssign for Millilitres {
-    fn add_assign(&mut self, o: Millilitres) {
+impl AddAssign for Amount {
+    fn add_assign(&mut self, o: Amount) {
         *self = *self + o;
     }
 }
-impl Sum for Millilitres {
-    fn sum<I: Iterator<Item = Millilitres>>(it: I) -> Millilitres {
-        it.fold(Millilitres::ZERO, Add::add)
+impl Sum for Amount {
+    fn sum<I: Iterator<Item = Amount>>(it: I) -> Amount {
+        it.fold(Amount::ZERO, Add::add)
     }
 }
 
-/// A flow in millilitres per hour.
+/// How fast an amount passes: millilitres per hour, or watt-hours per hour, which are watts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct MillilitresPerHour(pub i64);
+pub struct Rate(pub i64);
 
-impl MillilitresPerHour {
-    pub const fn litres(n: i64) -> MillilitresPerHour {
-        MillilitresPerHour(n * 1_000)
+impl Rate {
+    pub const fn litres(n: i64) -> Rate {
+        Rate(n * 1_000)
     }
-    /// The volume that this flow passes in `ms` milliseconds.
-    pub fn over(self, ms: i64) -> Millilitres {
-        Millilitres(self.0).scaled(ms, 3_600_000)
+    /// The amount that this rate passes in `ms` milliseconds.
+    pub fn over(self, ms: i64) -> Amount {
+        Amount(self.0).scaled(ms, 3_600_000)
     }
 }
 
@@ -408,7 +414,7 @@ mod tests {
 
     #[test]
     fn flow_and_volume_agree() {
-        assert_eq!(Millilitres::litres(1390).per(3_600_000), MillilitresPerHour::litres(1390));
-        assert_eq!(MillilitresPerHour::litres(1390).over(1_800_000), Millilitres::litres(695));
+        assert_eq!(Amount::litres(1390).per(3_600_000), Rate::litres(1390));
+        assert_eq!(Rate::litres(1390).over(1_800_000), Amount::litres(695));
     }
 }

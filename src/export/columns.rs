@@ -3,7 +3,7 @@
 
 use super::Lang;
 use crate::domain::reading::Flags;
-use crate::domain::topology::PointKind;
+use crate::domain::topology::{Medium, PointKind};
 use crate::texts;
 
 /// A key of the glossary. Its last part is the code.
@@ -25,6 +25,9 @@ pub const POINT: [Word; 9] = [
 /// After [`POINT`]: every reading of a metering point.
 pub const RAW: [Word; 3] = ["export.column.time", "export.column.register_m3", "export.column.quality"];
 
+/// At the end of [`RAW`], where other things than water are in it.
+pub const RAW_MIXED: [Word; 2] = ["export.column.medium", "export.column.register_kwh"];
+
 /// After [`POINT`]: a local day of a metering point.
 pub const DAILY: [Word; 9] = [
     "export.column.date",
@@ -37,6 +40,14 @@ pub const DAILY: [Word; 9] = [
     "export.column.complete",
     "export.column.quality",
 ];
+
+/// At the end of [`DAILY`], where other things than water are in it.
+pub const DAILY_MIXED: [Word; 4] = ["export.column.medium", "export.column.used_kwh", "export.column.start_kwh", "export.column.end_kwh"];
+
+/// A heading that speaks of water, as it is where other things are in it; the code is the same.
+pub fn mixed(word: Word) -> Word {
+    if word == "export.column.used_m3" { "export.mixed.used_m3" } else { word }
+}
 
 /// Every number of every message.
 pub const VALUES: [Word; 7] = [
@@ -65,11 +76,26 @@ pub const fn kind(kind: PointKind) -> Word {
     }
 }
 
+pub const fn medium(medium: Medium) -> Word {
+    match medium {
+        Medium::Water => "export.medium.water",
+        Medium::HotWater => "export.medium.hot_water",
+        Medium::Heat => "export.medium.heat",
+        Medium::Electricity => "export.medium.electricity",
+        Medium::Gas => "export.medium.gas",
+    }
+}
+
 /// Several words of one cell.
 pub fn joined(words: &[Word], lang: Lang) -> String {
     let between = texts::say("export.and", &[]);
     let words: Vec<String> = words.iter().map(|w| say(w, lang)).collect();
     words.join(if lang == Lang::Zh { &between.zh } else { &between.en })
+}
+
+/// `,medium,` for each, by its place in [`Medium::ALL`].
+pub fn mediums(lang: Lang) -> Vec<Vec<u8>> {
+    Medium::ALL.iter().map(|m| format!(",{},", say(medium(*m), lang)).into_bytes()).collect()
 }
 
 /// What can be said against a reading, for every value of the flags.

@@ -17,8 +17,8 @@ use crate::domain::engine::SourceRecord;
 use crate::domain::finding::Mark;
 use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::{Ms, Ts};
-use crate::domain::topology::Topology;
-use crate::domain::units::Millilitres;
+use crate::domain::topology::{Medium, Topology};
+use crate::domain::units::Amount;
 use crate::history::{Account, Interval, Kind, Register, Taken, Why};
 use crate::store::{ReadError, Snapshot};
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ struct Span {
 struct Day {
     first: Option<Mark>,
     last: Option<Mark>,
-    volume: Millilitres,
+    volume: Amount,
     /// The register restarted.
     restarted: Option<Kind>,
     gap: bool,
@@ -61,6 +61,7 @@ struct Point<'t> {
     head: Vec<u8>,
     /// A mean flow has no register that could be shown.
     has_register: bool,
+    medium: Medium,
     /// The newest accepted reading not after the beginning of the oldest open day.
     carry: Option<Mark>,
     /// Parallel to [`Daily::open`].
@@ -81,6 +82,8 @@ pub struct Daily<'t> {
     width: usize,
     stamps: Stamps,
     form: Form,
+    /// By the medium: what stands between the quality and the numbers in kWh; None where all measure water.
+    mediums: Option<Vec<Vec<u8>>>,
     rows: u64,
 }
 
@@ -108,12 +111,20 @@ impl<'t> Daily<'t> {
             }
             let measure = register.and_then(|r| by_source[r.source.0 as usize].iter().find(|f| f.point == *ix)).map(|f| f.measure);
             let has_register = measure != Some(Measure::MeanFlow);
-            points.push(Point { account, head: points::head(topology, *ix, form), has_register, carry: None, days: VecDeque::new() });
+            points.push(Point {
+                account,
+                head: points::head(topology, *ix, form),
+                has_register,
+                medium: point.medium,
+                carry: None,
+                days: VecDeque::new(),
+            });
         }
         let width = points.iter().filter_map(|p| p.account.as_ref()).map(|(_, r)| r.column + 1).max().unwrap_or(0);
         let end = if span.0 < span.1 { next(last) } else { first };
         let stamps = Stamps::new(tz.clone());
-        let mut daily = Daily { tz, points, readers, open: VecDeque::new(), end, at_first: true, width, stamps, form, rows: 0 };
+        let mediums = selection.mixed.then(|| columns::mediums(form.lang));
+        let mut daily = Daily { tz, points, readers, open: VecDeque::new(), end, at_first: true, width, stamps, form, mediums, rows: 0 };
         daily.push(first);
         daily
     }
@@ -200,7 +211,9 @@ impl<'t> Daily<'t> {
         for p in &mut self.points {
             let day = p.days.pop_front().unwrap_or_default();
             out.extend_from_slice(&p.head);
-            line(out, span, p.carry, &day, p.has_register, &mut self.stamps, self.form.lang);
+            let also = self.mediums.as_ref().map(|m| m[p.medium as usize].as_slice());
+            let energy = p.medium.is_energy();
+            line(out, span, (p.carry, &day), &Units { has_register: p.has_register, energy, also }, &mut self.stamps, self.form.lang);
             p.carry = day.last.or(p.carry);
             self.rows += 1;
         }
@@ -290,7 +303,15 @@ fn stand(p: &mut Point<'_>, open: &VecDeque<Span>, at: Mark) {
     }
 }
 
-fn line(out: &mut Vec<u8>, span: Span, carry: Option<Mark>, day: &Day, has_register: bool, stamps: &mut Stamps, lang: Lang) {
+/// In which cells the numbers of a point stand.
+struct Units<'a> {
+    has_register: bool,
+    /// In kWh, at the end.
+    energy: bool,
+    also: Option<&'a [u8]>,
+}
+
+fn line(out: &mut Vec<u8>, span: Span, (carry, day): (Option<Mark>, &Day), units: &Units<'_>, stamps: &mut Stamps, lang: Lang) {
     let mut said: Vec<Word> = vec![];
     if day.last.is_none() {
         said.push("export.quality.no_reading");
@@ -317,16 +338,14 @@ fn line(out: &mut Vec<u8>, span: Span, carry: Option<Mark>, day: &Day, has_regis
     let start = carry.or(day.first);
     let used = day.last.filter(|last| day.restarted.is_none() && start != Some(*last)).map(|_| day.volume);
 
+    let marks = [start.filter(|_| day.last.is_some()), day.last];
+    let shown = marks.map(|m| m.filter(|_| units.has_register).map(|m| m.register));
     number_date(out, span.date);
     out.push(b',');
-    if let Some(used) = used {
-        decimal(out, used.0, 6);
-    }
-    for mark in [start.filter(|_| day.last.is_some()), day.last] {
+    cell(out, used.filter(|_| !units.energy), 6);
+    for (mark, register) in marks.into_iter().zip(shown) {
         out.push(b',');
-        if let Some(m) = mark.filter(|_| has_register) {
-            decimal(out, m.register.0, 6);
-        }
+        cell(out, register.filter(|_| !units.energy), 6);
         out.push(b',');
         if let Some(m) = mark {
             stamps.write(out, m.ts);
@@ -338,7 +357,23 @@ fn line(out: &mut Vec<u8>, span: Span, carry: Option<Mark>, day: &Day, has_regis
     out.extend_from_slice(say(if complete { "export.complete.yes" } else { "export.complete.no" }, lang).as_bytes());
     out.push(b',');
     out.extend_from_slice(columns::joined(&said, lang).as_bytes());
+    if let Some(medium) = units.also {
+        out.extend_from_slice(medium);
+        for (i, amount) in [used, shown[0], shown[1]].into_iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            cell(out, amount.filter(|_| units.energy), 3);
+        }
+    }
     out.extend_from_slice(b"\r\n");
+}
+
+/// A number, or an empty cell.
+fn cell(out: &mut Vec<u8>, amount: Option<Amount>, places: u8) {
+    if let Some(amount) = amount {
+        decimal(out, amount.0, places);
+    }
 }
 
 /// `2026-11-24`

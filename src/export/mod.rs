@@ -26,7 +26,7 @@ use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Topology;
 use crate::history::entries;
 use crate::store::{Head, ReadError, Reader, Snapshot};
-use columns::{DAILY, POINT, RAW, VALUES, Word};
+use columns::{DAILY, DAILY_MIXED, POINT, RAW, RAW_MIXED, VALUES, Word};
 use daily::Daily;
 use raw::Raw;
 use std::io::{self, Write};
@@ -153,18 +153,21 @@ impl Lines<'_> {
         }
     }
 
-    fn headings(&self) -> Vec<Word> {
-        match self {
-            Lines::Raw(_) => [POINT.as_slice(), RAW.as_slice()].concat(),
-            Lines::Daily(_) => [POINT.as_slice(), DAILY.as_slice()].concat(),
-            Lines::Values(_) => VALUES.to_vec(),
-        }
+    fn headings(&self, mixed: bool) -> Vec<Word> {
+        let (own, also): (&[Word], &[Word]) = match self {
+            Lines::Raw(_) => (&RAW, &RAW_MIXED),
+            Lines::Daily(_) => (&DAILY, &DAILY_MIXED),
+            Lines::Values(_) => return VALUES.to_vec(),
+        };
+        let all = POINT.iter().chain(own).chain(if mixed { also } else { &[] });
+        all.map(|word| if mixed { columns::mixed(word) } else { word }).collect()
     }
 }
 
 /// An export that is ready to be written.
 pub struct Export<'t> {
     lines: Lines<'t>,
+    headings: Vec<Word>,
     span: (Ts, Ts),
     form: Form,
     snapshot: Snapshot,
@@ -193,7 +196,8 @@ impl<'t> Export<'t> {
             }
             Kind::Values => Lines::Values(Values::new(topology, &sources, selection, form)),
         };
-        Ok(Export { lines, span, form, snapshot })
+        let headings = lines.headings(selection.mixed);
+        Ok(Export { lines, headings, span, form, snapshot })
     }
 
     /// From where to where readings are looked for.
@@ -204,11 +208,11 @@ impl<'t> Export<'t> {
     /// Writes everything. `progress` is asked after every few thousand readings, whether they made rows or not, and may break off.
     pub fn write(self, to: &mut dyn Write, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Summary, Error> {
         let mut out = Chunks { to, buffer: Vec::with_capacity(2 * CHUNK), bytes: 0 };
-        let Export { mut lines, span, form, snapshot } = self;
+        let Export { mut lines, headings: words, span, form, snapshot } = self;
         if form.bom {
             out.buffer.extend_from_slice(BOM);
         }
-        headings(&lines.headings(), form.lang, &mut out.buffer);
+        headings(&words, form.lang, &mut out.buffer);
         let mut rows = 0;
         let (width, as_of) = (lines.width(), snapshot.head());
         // Nothing is read where no source is wanted.

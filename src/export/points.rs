@@ -6,16 +6,16 @@ use super::{Form, Selection};
 use crate::domain::amendment::Entries;
 use crate::domain::engine::SourceRecord;
 use crate::domain::topology::{PlaceKind, PointIx, Topology};
-use crate::domain::units::{Millilitres, Quantity};
+use crate::domain::units::{Amount, Quantity};
 use crate::history::Register;
 
 /// What the number in a metering point's column says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Millilitres on a register.
+    /// Millilitres or watt-hours on a register.
     Register,
-    /// Pulses on a counter, of this volume each.
-    Pulses(Millilitres),
+    /// Pulses on a counter, of this amount each.
+    Pulses(Amount),
     /// Millilitres per hour, on average.
     MeanFlow,
 }

@@ -7,11 +7,12 @@ use super::stamp::Stamps;
 use super::{Form, Selection};
 use crate::domain::engine::SourceRecord;
 use crate::domain::reading::Row;
-use crate::domain::topology::Topology;
+use crate::domain::topology::{Medium, Topology};
 
 struct Line {
     column: usize,
-    /// Millilitres of one step of the number: 1 for a register, the pulse weight for a counter.
+    medium: Medium,
+    /// Millilitres or watt-hours of one step of the number: 1 for a register, the pulse weight for a counter.
     weight: i64,
     /// Where the point is and which meter is in it, as it begins every one of its rows.
     head: Vec<u8>,
@@ -21,8 +22,10 @@ pub struct Raw {
     /// By the source's number.
     lines: Vec<Vec<Line>>,
     stamps: Stamps,
-    /// By the flags; with the line end.
+    /// By the flags.
     qualities: Vec<Vec<u8>>,
+    /// By the medium: what stands between the quality and the number in kWh; None where all measure water.
+    mediums: Option<Vec<Vec<u8>>>,
 }
 
 impl Raw {
@@ -34,15 +37,14 @@ impl Raw {
                 // A mean flow has no register; its numbers are among the values.
                 Measure::MeanFlow => return None,
             };
-            Some(Line { column: f.column, weight, head: points::head(topology, f.point, form) })
+            Some(Line { column: f.column, medium: topology.point(f.point).medium, weight, head: points::head(topology, f.point, form) })
         };
         let lines = points::by_source(topology, sources, selection);
-        let mut qualities = columns::qualities(form.lang);
-        qualities.iter_mut().for_each(|q| q.extend_from_slice(b"\r\n"));
         Raw {
             lines: lines.iter().map(|l| l.iter().filter_map(line).collect()).collect(),
             stamps: Stamps::new(topology.tz.clone()),
-            qualities,
+            qualities: columns::qualities(form.lang),
+            mediums: selection.mixed.then(|| columns::mediums(form.lang)),
         }
     }
 
@@ -59,9 +61,19 @@ impl Raw {
             out.extend_from_slice(&line.head);
             self.stamps.write(out, row.ts);
             out.push(b',');
-            decimal(out, value.saturating_mul(line.weight), 6);
+            let register = value.saturating_mul(line.weight);
+            if !line.medium.is_energy() {
+                decimal(out, register, 6);
+            }
             out.push(b',');
             out.extend_from_slice(&self.qualities[usize::from(row.flags.0)]);
+            if let Some(mediums) = &self.mediums {
+                out.extend_from_slice(&mediums[line.medium as usize]);
+                if line.medium.is_energy() {
+                    decimal(out, register, 3);
+                }
+            }
+            out.extend_from_slice(b"\r\n");
             rows += 1;
         }
         rows

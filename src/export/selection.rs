@@ -1,8 +1,8 @@
 //! Which metering points an export is about.
 
-use crate::domain::topology::{PlaceIx, PointIx, PointKind, Topology};
+use crate::domain::topology::{Medium, PlaceIx, PointIx, PointKind, Topology};
 
-/// What was asked for. Nothing asked is everything; meters and places add up, kinds narrow.
+/// What was asked for. Nothing asked is everything; meters and places add up, kinds and mediums narrow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Keys of metering points.
@@ -10,6 +10,7 @@ pub struct Wanted {
     /// Keys of places: all metering points at or under them.
     pub places: Vec<String>,
     pub kinds: Vec<PointKind>,
+    pub mediums: Vec<Medium>,
 }
 
 /// A key that the config does not know.
@@ -27,6 +28,8 @@ pub struct Selection {
     pub points: Vec<PointIx>,
     /// Nothing was left out by any wish.
     pub everything: bool,
+    /// Some of them measure other things than plain water: their rows say what, and in which unit.
+    pub mixed: bool,
 }
 
 impl Selection {
@@ -39,9 +42,13 @@ impl Selection {
         let points = topology.metered().filter(|ix| {
             let point = topology.point(*ix);
             let here = anywhere || meters.contains(ix) || topology.path(point.place).any(|p| places.contains(&p));
-            here && (wanted.kinds.is_empty() || wanted.kinds.contains(&point.kind))
+            let kind = wanted.kinds.is_empty() || wanted.kinds.contains(&point.kind);
+            let medium = wanted.mediums.is_empty() || wanted.mediums.contains(&point.medium);
+            here && kind && medium
         });
-        Ok(Selection { points: points.collect(), everything: *wanted == Wanted::default() })
+        let points: Vec<PointIx> = points.collect();
+        let mixed = points.iter().any(|ix| topology.point(*ix).medium != Medium::Water);
+        Ok(Selection { points, everything: *wanted == Wanted::default(), mixed })
     }
 }
 

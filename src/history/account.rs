@@ -6,7 +6,7 @@ use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::reading::Row;
 use crate::domain::time::Ts;
 use crate::domain::topology::Meter;
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 
 /// From one accepted reading to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Interval {
     pub from: Ts,
     pub to: Ts,
     /// None where it cannot be known: across a reset or a jump.
-    pub volume: Option<Millilitres>,
+    pub volume: Option<Amount>,
     pub kind: Kind,
     /// Much longer than this meter's usual pause: the volume is certain, its moment is not.
     pub gap: bool,
@@ -190,8 +190,8 @@ impl<'a> Account<'a> {
     }
 }
 
-fn moved(volume: Millilitres) -> Kind {
-    if volume == Millilitres::ZERO { Kind::Equal } else { Kind::Forward }
+fn moved(volume: Amount) -> Kind {
+    if volume == Amount::ZERO { Kind::Equal } else { Kind::Forward }
 }
 
 /// An account with all that it came to: what people look at.
@@ -265,15 +265,15 @@ mod tests {
     use super::*;
     use crate::domain::reading::{Flags, SourceId, Values};
     use crate::domain::time::Ms;
-    use crate::domain::units::{MillilitresPerHour, Quantity};
+    use crate::domain::units::{Quantity, Rate};
     use std::sync::Arc;
 
     fn meter() -> Meter {
         Meter {
             serial: None,
-            pulse_weight: Millilitres::litres(1),
-            rollover_at: Some(Millilitres::litres(100_000)),
-            max_flow: MillilitresPerHour::litres(5_000),
+            pulse_weight: Amount::litres(1),
+            rollover_at: Some(Amount::litres(100_000)),
+            max_flow: Rate::litres(5_000),
             mean_flow_over: None,
         }
     }

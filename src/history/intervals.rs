@@ -7,7 +7,7 @@ use super::register::Register;
 use super::walk::rows_before;
 use crate::domain::time::Ts;
 use crate::domain::topology::{PointIx, Topology};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use crate::store::{ReadError, Reader};
 
 /// What flowed through a point, reading by reading.
@@ -43,7 +43,7 @@ pub fn intervals(
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     /// The sum of what is known. Intervals that reach over an edge of the span count for the part that lies in it.
-    pub volume: Millilitres,
+    pub volume: Amount,
     /// End of what was read of it, None where that is nothing: what came later is not read yet.
     pub until: Option<Ts>,
 }

@@ -6,20 +6,20 @@ use crate::domain::finding::Cause;
 use crate::domain::incident::Incident;
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{PointIx, Topology};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use crate::store::{ReadError, Reader};
 
-/// All that flowed through a leak's first meter since it can have begun, whether lost or used.
+/// All that flowed through a leak's first water meter since it can have begun, whether lost or used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SinceStart {
     pub point: PointIx,
     /// The earliest that it can have begun.
     pub since: Ts,
     /// Until the leak was closed, or until now. None where nothing of that time was read.
-    pub volume: Option<Millilitres>,
+    pub volume: Option<Amount>,
 }
 
-/// None for an incident that is no leak, and where none of its points is a meter that is configured, or that one has no register.
+/// None for an incident that is no leak, and where none of its points is a water meter that is configured, or that one has no register.
 pub fn since_start(
     i: &Incident,
     topology: &Topology,
@@ -31,7 +31,7 @@ pub fn since_start(
         return Ok(None);
     }
     // A rope may have been wet before the meter of its flat noticed.
-    let point = i.points.iter().filter_map(|key| topology.point_by_key(key)).find(|p| topology.point(*p).kind.is_metered());
+    let point = i.points.iter().filter_map(|key| topology.point_by_key(key)).find(|p| topology.point(*p).measures_water());
     let Some((point, register)) = point.and_then(|p| Some((p, Register::now(topology, snapshot, p)?))) else { return Ok(None) };
     let since = i.start.earliest;
     // The newest reading may be of this very moment, and a span ends before its end.

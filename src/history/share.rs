@@ -3,10 +3,10 @@
 use super::Span;
 use super::account::Interval;
 use crate::domain::time::{Ms, Ts};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 
 /// What of `volume` had passed by `at`. Rounded, but always alike: the parts of an interval that is cut anywhere sum to it exactly.
-fn until(interval: &Interval, volume: Millilitres, at: Ts) -> Millilitres {
+fn until(interval: &Interval, volume: Amount, at: Ts) -> Amount {
     let at = at.clamp(interval.from, interval.to);
     if at == interval.to {
         return volume;
@@ -15,7 +15,7 @@ fn until(interval: &Interval, volume: Millilitres, at: Ts) -> Millilitres {
 }
 
 /// The part of an interval with this volume that lies in the span.
-pub(super) fn share(interval: &Interval, volume: Millilitres, span: Span) -> Millilitres {
+pub(super) fn share(interval: &Interval, volume: Amount, span: Span) -> Amount {
     until(interval, volume, span.to) - until(interval, volume, span.from)
 }
 
@@ -38,9 +38,9 @@ mod tests {
             edges.extend([i64::MIN, i64::MAX]);
             edges.sort_unstable();
             let spans = || edges.windows(2).map(|w| Span { from: Ts(w[0]), to: Ts(w[1]) });
-            prop_assert_eq!(spans().map(|s| share(&i, Millilitres(ml), s).0).sum::<i64>(), ml);
+            prop_assert_eq!(spans().map(|s| share(&i, Amount(ml), s).0).sum::<i64>(), ml);
             prop_assert_eq!(spans().map(|s| overlap(&i, s).0).sum::<i64>(), long);
-            prop_assert!(spans().all(|s| share(&i, Millilitres(ml), s).0 >= 0));
+            prop_assert!(spans().all(|s| share(&i, Amount(ml), s).0 >= 0));
         }
     }
 }

@@ -4,14 +4,14 @@ use super::Span;
 use super::account::Interval;
 use super::share::{overlap, share};
 use crate::domain::time::{Ms, Ts};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 
 /// How much passed in an hour, a day, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
     pub span: Span,
     /// What is known to have passed; None where nothing is known of any moment of it.
-    pub volume: Option<Millilitres>,
+    pub volume: Option<Amount>,
     /// For how much of its time that is known.
     pub known: Ms,
     /// All of its time is known, and the readings around its edges are close enough together.
@@ -109,7 +109,7 @@ mod tests {
         let minutes = |a: i64, b: i64, ml: Option<i64>| Interval {
             from: Ts(a * 60_000),
             to: Ts(b * 60_000),
-            volume: ml.map(Millilitres),
+            volume: ml.map(Amount),
             kind: Kind::Forward,
             gap: false,
         };

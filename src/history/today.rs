@@ -11,7 +11,7 @@ use crate::domain::meter::Ledger;
 use crate::domain::reading::{Row, SourceId};
 use crate::domain::time::{Day, Ms, Ts};
 use crate::domain::topology::{PointIx, Topology};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use crate::store::{ReadError, Reader};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -34,9 +34,9 @@ pub type Head = (PointIx, Register);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Water {
     /// Since local midnight, as far as it was read; None where nothing was.
-    pub today: Option<Millilitres>,
+    pub today: Option<Amount>,
     /// Until the same time of each of the days before, yesterday first; None where a tenth of that time or more is not known.
-    pub before: [Option<Millilitres>; USUAL_DAYS],
+    pub before: [Option<Amount>; USUAL_DAYS],
 }
 
 /// What the days before say, with the ledgers as they stood at midnight.
@@ -53,8 +53,8 @@ pub struct Basis {
 /// What passed on a day until the beginning and until the end of the quarter.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
-    begun: Millilitres,
-    over: Millilitres,
+    begun: Amount,
+    over: Amount,
     known: Ms,
 }
 

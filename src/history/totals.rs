@@ -4,7 +4,7 @@ use super::Span;
 use super::register::Register;
 use crate::domain::time::{Day, Month, Ts};
 use crate::domain::topology::{PointIx, Topology};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use crate::store::{ReadError, Reader, Series};
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ pub enum Period {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
     /// None where nothing is known.
-    pub volume: Option<Millilitres>,
+    pub volume: Option<Amount>,
     /// How many days are told.
     pub days: u32,
     /// All its days are told, and each of them is complete.

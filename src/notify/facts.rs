@@ -5,7 +5,7 @@ use crate::domain::finding::{Cause, Finding, FindingKind};
 use crate::domain::incident::{Incident, NoticeKind, Urgency};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Point, Topology};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::units::{Amount, Rate};
 
 /// An incident as it is when it is told, and what of it was not told yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,19 +24,19 @@ pub struct Facts {
     pub flow: Option<Flow>,
     /// What flowed through its first meter since it began, until it was closed or now: what the page shows as well. None until it is asked
     /// for, and where nothing is known.
-    pub passed: Option<Millilitres>,
+    pub passed: Option<Amount>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// Between the two newest readings.
-    Now(MillilitresPerHour),
+    Now(Rate),
     /// Over the time that the rule looked at.
-    Mean(MillilitresPerHour),
+    Mean(Rate),
 }
 
 impl Flow {
-    pub fn value(self) -> MillilitresPerHour {
+    pub fn value(self) -> Rate {
         match self {
             Flow::Now(f) | Flow::Mean(f) => f,
         }
@@ -55,7 +55,9 @@ impl Facts {
     ) -> Option<Facts> {
         let finding = incident.findings.iter().max_by_key(|f| (f.cleared.is_none(), f.finding.at)).map(|f| f.finding.clone())?;
         let state = topology.point_by_key(&finding.point).and_then(|p| snapshot.points.iter().find(|s| s.point == p));
-        let leak = incident.cause == Cause::Leak;
+        // Of what is no water, how fast it goes through the meter says nothing about a leak.
+        let water = topology.point_by_key(&finding.point).is_none_or(|p| topology.point(p).medium.is_water());
+        let leak = incident.cause == Cause::Leak && water;
         let flow_now = state.and_then(|s| s.flow_now(now)).filter(|f| f.0 > 0).map(Flow::Now);
         let flow = if leak { flow_now.or_else(|| mean_flow(&finding.kind).map(Flow::Mean)) } else { None };
         let place = place(&finding.point, topology);
@@ -108,7 +110,7 @@ pub fn short_path(names: &[String]) -> String {
     parts.join(" ")
 }
 
-fn mean_flow(kind: &FindingKind) -> Option<MillilitresPerHour> {
+fn mean_flow(kind: &FindingKind) -> Option<Rate> {
     match kind {
         FindingKind::LeakHourlyLimit { from, to, seen, .. } => Some(seen.per((*to - *from).0)),
         FindingKind::LeakMonthlyProjection { last_day, .. } => Some(last_day.per(Ms::days(1).0)),

@@ -95,7 +95,7 @@ pub fn body(f: &Facts, t: &Topology) -> Vec<u8> {
             }),
             tonnes: f.passed.map(Decimal::tonnes),
             yuan: f.passed.and_then(|v| words::yuan(v, point)),
-            responsible: point.map(|p| p.responsible),
+            responsible: point.filter(|p| p.medium.is_water()).map(|p| p.responsible),
             valve: point.and_then(|p| p.valve.as_ref()),
             accepted_at: i.accepted.as_ref().map(|(at, _)| stamp(*at)),
             accepted_by: i.accepted.as_ref().map(|(_, by)| by.as_str()),

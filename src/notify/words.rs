@@ -5,7 +5,7 @@ use crate::domain::finding::{Cause, StartRange};
 use crate::domain::incident::{Change, NoticeKind};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Point, Responsible, Topology, ValveCard};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use crate::texts::{self, Arg, Decimal, Stamp, Text, say};
 
 /// A start that is known no better than this is told as a span.
@@ -19,12 +19,16 @@ const BRIEF_CHARS: usize = 40;
 pub fn message(f: &Facts, t: &Topology) -> Text {
     let place = || Arg::from(short_path(&f.place));
     let leak = f.incident.cause == Cause::Leak;
+    let point = f.point(t);
+    let water = point.is_none_or(|p| p.medium.is_water());
     let head = match f.kind() {
         NoticeKind::Accepted => say("notice.head.accepted", &[("place", place())]),
         NoticeKind::Closed => say("notice.head.closed", &[("place", place())]),
         _ if f.incident.cause == Cause::Emergency => say("notice.head.emergency", &[("place", place())]),
         _ if f.incident.cause == Cause::Access => say("notice.head.access", &[("place", place())]),
         _ if !leak => say("notice.head.fault", &[("place", place())]),
+        // Of gas, or of a heating circuit, its device says so itself.
+        _ if !water => say("notice.head.leak_other", &[("place", place())]),
         NoticeKind::Opened => say("notice.head.leak", &[("place", place())]),
         NoticeKind::Grown => say("notice.head.leak_grown", &[("place", place())]),
         NoticeKind::Joined => say("notice.head.leak_joined", &[("place", place())]),
@@ -38,9 +42,8 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
     } else if f.incident.accepted.is_some() {
         lines.extend(taken(f, t));
     }
-    // A rope has no meter behind it that could tell how much.
-    let metered = f.point(t).is_none_or(|p| p.kind.is_metered());
-    if leak && metered {
+    // A rope has no meter behind it that could tell how much, and a meter of something else tells no water.
+    if leak && point.is_none_or(Point::measures_water) {
         lines.push(flow_line(f, t, over));
         if over || !told_before {
             lines.extend(amount(f, t));
@@ -48,6 +51,8 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
         if !over && !told_before {
             lines.extend(first_steps(f, t));
         }
+    } else if leak && !over && !told_before {
+        lines.extend(point.and_then(|p| p.valve.as_ref()).map(valve));
     }
     if !over && !told_before {
         lines.push(say("notice.reason", &[("finding", what(f, t).into())]));
@@ -70,6 +75,9 @@ pub fn line(f: &Facts, t: &Topology) -> Text {
             say("notice.digest_closed", &[place, since, ("how", Text::new(brief(&how.zh), brief(&how.en)).into()), id])
         }
         (_, Cause::Data | Cause::Emergency | Cause::Access) => {
+            say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id])
+        }
+        (_, Cause::Leak) if f.point(t).is_some_and(|p| !p.medium.is_water()) => {
             say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id])
         }
         (_, Cause::Leak) => match f.flow {
@@ -104,21 +112,21 @@ pub fn test(gateway: &str) -> Text {
 
 /// What the newest statement says, as it stands in the incident's file.
 pub fn what(f: &Facts, t: &Topology) -> Text {
-    texts::finding(texts::point_name(t, &f.finding.point), &f.finding.kind, &t.tz)
+    texts::finding(texts::point_name(t, &f.finding.point), t.medium_of(&f.finding.point), &f.finding.kind, &t.tz)
 }
 
 /// Litres per minute, as people at a tap think.
 pub fn litres_per_minute(flow: Flow) -> Decimal {
-    Decimal::litres(Millilitres(flow.value().0 / 60)).rounded(1)
+    Decimal::litres(Amount(flow.value().0 / 60)).rounded(1)
 }
 
 /// Tonnes as people say them.
-pub fn tonnes(v: Millilitres) -> Decimal {
+pub fn tonnes(v: Amount) -> Decimal {
     Decimal::tonnes(v).rounded(if v.0 < 10_000_000 { 2 } else { 1 })
 }
 
 /// What it costs, to the fen; None where no price is configured.
-pub fn yuan(v: Millilitres, point: Option<&Point>) -> Option<Decimal> {
+pub fn yuan(v: Amount, point: Option<&Point>) -> Option<Decimal> {
     Some(Decimal::yuan(v, point?.price_milliyuan_per_tonne?))
 }
 

@@ -3,7 +3,7 @@
 
 use crate::domain::time::Ms;
 use crate::domain::topology::{Limits, PointKind};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::units::{Amount, Rate};
 
 /// A tap that stands fully open gives about 10 L/min (tap standards ask for at least 9). An hour of that is more than a household's
 /// bath, showers and washing machine together, and less than what a burst hose lets out.
@@ -45,8 +45,8 @@ impl Reach {
     }
 
     /// No real use flows faster: the overload flow of the meter sizes in use (the config ships the same).
-    pub fn max_flow(self) -> MillilitresPerHour {
-        MillilitresPerHour::litres(match self {
+    pub fn max_flow(self) -> Rate {
+        Rate::litres(match self {
             Reach::Household => 5_000,
             Reach::Building => 100_000,
             Reach::District => 10_000_000,
@@ -58,8 +58,8 @@ impl Reach {
 /// The limits of a meter with so many households behind it (where that is known) and readings every `every` (where that is known).
 pub fn limits(reach: Reach, households: Option<u32>, every: Option<Ms>) -> Limits {
     let n = i64::from(households.unwrap_or(1));
-    let hour = Millilitres::litres(FIRST_HOUSEHOLD + FURTHER_HOUSEHOLD * (n - 1));
-    let month = Millilitres::tonnes(BUILDING_TONNES.max(HOUSEHOLD_TONNES * n));
+    let hour = Amount::litres(FIRST_HOUSEHOLD + FURTHER_HOUSEHOLD * (n - 1));
+    let month = Amount::tonnes(BUILDING_TONNES.max(HOUSEHOLD_TONNES * n));
     let (per_hour, per_month) = match reach {
         Reach::Household => (Some(hour), None),
         Reach::Building => (households.map(|_| hour), Some(month)),
@@ -77,11 +77,11 @@ mod tests {
     #[test]
     fn limits_grow_with_the_households_behind_a_meter() {
         let of = |reach, n| limits(reach, n, Some(Ms::minutes(15)));
-        assert_eq!(of(Reach::Household, Some(1)).per_hour, Some(Millilitres::litres(600)));
+        assert_eq!(of(Reach::Household, Some(1)).per_hour, Some(Amount::litres(600)));
         assert_eq!(of(Reach::Household, None), of(Reach::Household, Some(1)));
-        assert_eq!(of(Reach::Building, Some(46)).per_hour, Some(Millilitres::litres(3_300)));
-        assert_eq!(of(Reach::Building, Some(46)).per_month, Some(Millilitres::tonnes(1_000)));
-        assert_eq!(of(Reach::Building, Some(138)).per_month, Some(Millilitres::tonnes(1_656)));
+        assert_eq!(of(Reach::Building, Some(46)).per_hour, Some(Amount::litres(3_300)));
+        assert_eq!(of(Reach::Building, Some(46)).per_month, Some(Amount::tonnes(1_000)));
+        assert_eq!(of(Reach::Building, Some(138)).per_month, Some(Amount::tonnes(1_656)));
         assert_eq!(of(Reach::Building, None).per_hour, None, "without households nothing is known of an hour");
         assert_eq!(of(Reach::District, Some(3_000)).per_month, None);
     }

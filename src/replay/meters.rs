@@ -4,7 +4,7 @@
 use super::limits::Reach;
 use super::{Error, Notice, Problem};
 use crate::domain::time::Ms;
-use crate::domain::units::{Decimal, Millilitres, Unit};
+use crate::domain::units::{Amount, Decimal, Unit};
 use jiff::tz::{Offset, TimeZone};
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub struct MeterLine {
     /// The usual pause between readings.
     pub every: Option<Ms>,
     /// Of one pulse, or of the register's last digit.
-    pub pulse_weight: Option<Millilitres>,
+    pub pulse_weight: Option<Amount>,
     pub households: Option<u32>,
 }
 
@@ -139,7 +139,7 @@ impl File {
             return None;
         }
         let every = self.positive(line, "dt_s", field(Column::Every), Unit::One, "seconds between readings, such as 900").map(Ms);
-        let pulse = self.positive(line, "pulse_l", field(Column::Pulse), Unit::Litre, "litres per pulse, such as 10").map(Millilitres);
+        let pulse = self.positive(line, "pulse_l", field(Column::Pulse), Unit::Litre, "litres per pulse, such as 10").map(Amount);
         let households = match field(Column::Households) {
             "" => None,
             s => s
@@ -147,7 +147,7 @@ impl File {
                 .map_err(|_| self.wrong(line, "households", s, "not a number of households", "a whole number, or nothing"))
                 .ok(),
         };
-        let no_pulses = pulse == Some(Millilitres::ZERO);
+        let no_pulses = pulse == Some(Amount::ZERO);
         let kind = field(Column::Kind);
         let reach = reach(kind, no_pulses);
         if reach.is_none() && !SENSORS.contains(&kind) {
@@ -158,7 +158,7 @@ impl File {
             reach,
             parent: None,
             every: every.filter(|e| *e > Ms::ZERO),
-            pulse_weight: pulse.map(|p| p.max(Millilitres(1))),
+            pulse_weight: pulse.map(|p| p.max(Amount(1))),
             households: households.filter(|n| *n > 0),
         };
         Some(Draft { line, parent: field(Column::Parent).to_owned(), zone: field(Column::Zone).to_owned(), meter })
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(notices, []);
         assert_eq!(m.tz, TimeZone::fixed(jiff::tz::offset(8)));
         assert_eq!((m.list[0].parent, m.list[0].reach, m.list[0].every), (Some(1), Some(Reach::Household), Some(Ms::minutes(15))));
-        assert_eq!((m.list[1].pulse_weight, m.list[1].households), (Some(Millilitres::litres(100)), Some(46)));
+        assert_eq!((m.list[1].pulse_weight, m.list[1].households), (Some(Amount::litres(100)), Some(46)));
         assert_eq!(m.list[2].reach, None);
     }
 

@@ -5,9 +5,9 @@ use super::limits::{Reach, limits};
 use super::meters::{MeterLine, Meters};
 use super::series::SeriesTable;
 use crate::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
 };
-use crate::domain::units::{Millilitres, Quantity};
+use crate::domain::units::{Amount, Quantity};
 
 /// One feed per quantity, each with a single column: a row of the history is a message with one number.
 const QUANTITIES: [(Quantity, &str); 8] = [
@@ -22,7 +22,7 @@ const QUANTITIES: [(Quantity, &str); 8] = [
 ];
 
 /// What a register's digit is worth where the list does not say.
-const PULSE_WEIGHT: Millilitres = Millilitres::litres(1);
+const PULSE_WEIGHT: Amount = Amount::litres(1);
 
 /// The feed of rows that measure this.
 pub fn feed(quantity: Quantity) -> FeedIx {
@@ -50,6 +50,7 @@ pub fn build(meters: &Meters, series: &SeriesTable) -> Topology {
             kind: reach.kind(),
             place: places.of(i),
             parent: m.parent.and_then(|p| at[p]),
+            medium: Medium::Water,
             boundary: if reach.kind() == PointKind::Bulk { Boundary::Settlement } else { Boundary::Assessment },
             responsible: if reach == Reach::Household { Responsible::Household } else { Responsible::Owners },
             valve: None,

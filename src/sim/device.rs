@@ -2,7 +2,7 @@
 
 use super::dice::{Dice, mix};
 use super::payload::Template;
-use crate::domain::units::{Millilitres, Quantity, Unit};
+use crate::domain::units::{Amount, Quantity, Unit};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -48,8 +48,8 @@ pub struct Register {
     pub column: usize,
     /// Where it stood at the epoch, in millilitres.
     pub start: i64,
-    pub pulse_weight: Millilitres,
-    pub rollover_at: Option<Millilitres>,
+    pub pulse_weight: Amount,
+    pub rollover_at: Option<Amount>,
 }
 
 impl Register {
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_register_shows_whole_pulses_and_runs_full() {
-        let r = Register { column: 0, start: 95_000, pulse_weight: Millilitres(10_000), rollover_at: Some(Millilitres(1_000_000)) };
+        let r = Register { column: 0, start: 95_000, pulse_weight: Amount(10_000), rollover_at: Some(Amount(1_000_000)) };
         assert_eq!((r.shows(0, Unit::Litre), r.shows(4_999, Unit::Litre), r.shows(5_000, Unit::Pulse)), (90_000, 90_000, 10));
         assert_eq!(r.shows(905_000, Unit::Litre), 0);
     }

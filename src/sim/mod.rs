@@ -28,7 +28,7 @@ pub use drive::{Summary, run};
 use crate::broker::Broker;
 use crate::domain::time::Ts;
 use crate::domain::topology::{Place, PlaceIx, PointKind};
-use crate::domain::units::{Millilitres, Quantity, Unit};
+use crate::domain::units::{Amount, Quantity, Unit};
 use jiff::tz::TimeZone;
 
 /// All that the simulator is told.
@@ -62,8 +62,8 @@ pub struct Meter {
     pub feed: usize,
     /// Which of the feed's columns is its register.
     pub column: u8,
-    pub pulse_weight: Millilitres,
-    pub rollover_at: Option<Millilitres>,
+    pub pulse_weight: Amount,
+    pub rollover_at: Option<Amount>,
 }
 
 /// A device that measures no water.

@@ -32,7 +32,7 @@ fn demo(seed: u64, buildings: &[(&str, u32, u32, usize)]) -> Settings {
         place: PlaceIx(u32::try_from(at).unwrap()),
         feed,
         column: 0,
-        pulse_weight: Millilitres::litres(1),
+        pulse_weight: Amount::litres(1),
         rollover_at: None,
     };
     for (key, households, residents, flats) in buildings {

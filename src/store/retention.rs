@@ -85,12 +85,12 @@ fn cutoff(tx: &Connection, source: SourceId, newest: Ts, kept: Retention) -> rus
     let told = volumes::of_source(tx, source)?;
     if told.is_empty() {
         // A meter whose days nobody has told yet, and whatever is not known to be none, stays.
-        let (columns, water): (i64, i64) = tx
+        let (columns, registers): (i64, i64) = tx
             .prepare_cached(
-                "SELECT count(*), count(*) FILTER (WHERE quantity IN ('volume', 'pulses', 'flow')) FROM columns WHERE source = ?1",
+                "SELECT count(*), count(*) FILTER (WHERE quantity IN ('volume', 'pulses', 'flow', 'energy')) FROM columns WHERE source = ?1",
             )?
             .query_row([source.0], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        return Ok(kept.other.filter(|_| columns > 0 && water == 0).map(|keep| newest - keep));
+        return Ok(kept.other.filter(|_| columns > 0 && registers == 0).map(|keep| newest - keep));
     }
     let Some(keep) = kept.metering else { return Ok(None) };
     let mut cutoff = newest - keep;

@@ -7,7 +7,7 @@ use super::error::ReadError;
 use super::retention;
 use crate::domain::reading::SourceId;
 use crate::domain::time::{Day, Month, Ms, Ts};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -46,7 +46,7 @@ impl Series {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DayVolume {
     /// None where nothing is known.
-    pub volume: Option<Millilitres>,
+    pub volume: Option<Amount>,
     /// For how much of the day that is known.
     pub known: Ms,
     /// All of it is known, and no more than three hours lie between the readings around the day's end.
@@ -57,7 +57,7 @@ pub struct DayVolume {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MonthVolume {
     /// None where nothing is known.
-    pub volume: Option<Millilitres>,
+    pub volume: Option<Amount>,
     pub known: Ms,
     /// How many of its days are told.
     pub days: u32,
@@ -356,7 +356,7 @@ pub(super) fn daily(conn: &Connection, series: Option<Series>, days: Range<i32>)
             let Some(day) = bounds.iter().find(|d| d.number == number) else { continue };
             let part: Option<i64> = r.get(2)?;
             let known = part.map_or(day.to - day.from, Ms);
-            out.push((series, *day, DayVolume { volume: r.get::<_, Option<i64>>(1)?.map(Millilitres), known, complete: part.is_none() }));
+            out.push((series, *day, DayVolume { volume: r.get::<_, Option<i64>>(1)?.map(Amount), known, complete: part.is_none() }));
         }
     }
     Ok(out)
@@ -378,7 +378,7 @@ pub(super) fn monthly(
             let month = month.ok_or_else(|| ReadError::Unknown { what: "month", found: key.to_string() })?;
             let small = |n: i64| u32::try_from(n).unwrap_or(0);
             let volume = MonthVolume {
-                volume: r.get::<_, Option<i64>>(1)?.map(Millilitres),
+                volume: r.get::<_, Option<i64>>(1)?.map(Amount),
                 known: Ms(r.get(2)?),
                 days: small(r.get(3)?),
                 complete: small(r.get(4)?),

@@ -1,6 +1,6 @@
 //! Numbers as people and programs read them: digit by digit, a volume never passes through a float.
 
-use crate::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use crate::domain::units::{Amount, Quantity, Rate};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
@@ -15,17 +15,28 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    pub const fn litres(v: Millilitres) -> Decimal {
+    pub const fn litres(v: Amount) -> Decimal {
         Decimal { digits: v.0, places: 3 }
     }
-    pub const fn tonnes(v: Millilitres) -> Decimal {
+    pub const fn tonnes(v: Amount) -> Decimal {
         Decimal { digits: v.0, places: 6 }
     }
-    pub const fn litres_per_hour(v: MillilitresPerHour) -> Decimal {
+    pub const fn litres_per_hour(v: Rate) -> Decimal {
+        Decimal { digits: v.0, places: 3 }
+    }
+    /// Of water they are tonnes.
+    pub const fn cubic_metres(v: Amount) -> Decimal {
+        Decimal { digits: v.0, places: 6 }
+    }
+    pub const fn kilowatt_hours(v: Amount) -> Decimal {
+        Decimal { digits: v.0, places: 3 }
+    }
+    /// Watt-hours per hour are watts.
+    pub const fn kilowatts(v: Rate) -> Decimal {
         Decimal { digits: v.0, places: 3 }
     }
     /// As people at a tap think; rounded to the millilitre.
-    pub const fn litres_per_minute(v: MillilitresPerHour) -> Decimal {
+    pub const fn litres_per_minute(v: Rate) -> Decimal {
         Decimal { digits: v.0.saturating_add(30 * v.0.signum()) / 60, places: 3 }
     }
     /// A value of a column in its quantity's usual unit (litres, degrees, per cent …).
@@ -34,7 +45,7 @@ impl Decimal {
         Decimal { digits: smallest, places }
     }
     /// What a volume costs, to the fen; half a fen rounds away from zero.
-    pub fn yuan(v: Millilitres, milliyuan_per_tonne: u32) -> Decimal {
+    pub fn yuan(v: Amount, milliyuan_per_tonne: u32) -> Decimal {
         let milliyuan = v.scaled(i64::from(milliyuan_per_tonne), 1_000_000).0;
         Decimal { digits: milliyuan.saturating_add(5 * milliyuan.signum()) / 10, places: 2 }
     }
@@ -113,25 +124,25 @@ mod tests {
 
     #[test]
     fn numbers_are_exact_and_no_longer_than_they_must_be() {
-        let litres = |ml| serde_json::to_string(&Decimal::litres(Millilitres(ml))).unwrap();
+        let litres = |ml| serde_json::to_string(&Decimal::litres(Amount(ml))).unwrap();
         assert_eq!(litres(338_304_000), "338304");
         assert_eq!(litres(125), "0.125");
         assert_eq!(litres(-1_050), "-1.05");
         assert_eq!(litres(-5), "-0.005");
         assert_eq!(litres(i64::MAX), "9223372036854775.807");
         assert_eq!(litres(i64::MIN), "-9223372036854775.808");
-        assert_eq!(Decimal::tonnes(Millilitres::litres(1_390)).to_string(), "1.39");
+        assert_eq!(Decimal::tonnes(Amount::litres(1_390)).to_string(), "1.39");
         assert_eq!(Decimal::of(Quantity::Ratio, 485).to_string(), "48.5");
         assert_eq!(Decimal::of(Quantity::Pulses, 485).to_string(), "485");
     }
 
     #[test]
     fn money_and_sentences_round_half_away_from_zero() {
-        assert_eq!(Decimal::yuan(Millilitres::tonnes(1000), 3_850).to_string(), "3850");
-        assert_eq!(Decimal::yuan(Millilitres::litres(1), 5_000).to_string(), "0.01");
-        assert_eq!(Decimal::yuan(Millilitres(999), 5_000).to_string(), "0");
-        assert_eq!(Decimal::tonnes(Millilitres::litres(1_395)).rounded(2).to_string(), "1.4");
-        assert_eq!(Decimal::litres(Millilitres(-1_500)).rounded(0).to_string(), "-2");
-        assert_eq!(Decimal::litres(Millilitres(i64::MAX)).rounded(0).to_string(), "9223372036854775");
+        assert_eq!(Decimal::yuan(Amount::tonnes(1000), 3_850).to_string(), "3850");
+        assert_eq!(Decimal::yuan(Amount::litres(1), 5_000).to_string(), "0.01");
+        assert_eq!(Decimal::yuan(Amount(999), 5_000).to_string(), "0");
+        assert_eq!(Decimal::tonnes(Amount::litres(1_395)).rounded(2).to_string(), "1.4");
+        assert_eq!(Decimal::litres(Amount(-1_500)).rounded(0).to_string(), "-2");
+        assert_eq!(Decimal::litres(Amount(i64::MAX)).rounded(0).to_string(), "9223372036854775");
     }
 }

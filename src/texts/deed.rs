@@ -1,24 +1,25 @@
 //! What people state about a meter's past.
 
-use super::{Arg, Decimal, Stamp, Text, say};
+use super::{Arg, Stamp, Text, register, say};
 use crate::domain::amendment::Deed;
 use crate::domain::time::Ts;
-use crate::domain::units::Millilitres;
+use crate::domain::topology::Medium;
+use crate::domain::units::Amount;
 use jiff::tz::TimeZone;
 
-/// What an entry of the ledger states.
-pub fn deed(deed: &Deed, tz: &TimeZone) -> Text {
+/// What an entry of the ledger states about a meter of this medium.
+pub fn deed(deed: &Deed, medium: Medium, tz: &TimeZone) -> Text {
     let at = |ts: Ts| Arg::from(Stamp::new(ts, tz).full().to_string());
     // As on the dial.
-    let cubic_metres = |v: Millilitres| Arg::from(Decimal::tonnes(v));
+    let dial_of = |v: Amount| Arg::from(register(medium, v));
     let or_none = |t: &Option<String>| t.as_deref().map_or_else(|| say("ledger.none", &[]), Text::same);
     match deed {
         Deed::Replaced { ts, end, start, serial, seal, verified } => say(
             "ledger.replaced",
             &[
                 ("at", at(*ts)),
-                ("end", end.map_or_else(|| say("ledger.unread", &[]), |v| say("ledger.dial", &[("register", cubic_metres(v))])).into()),
-                ("start", cubic_metres(*start)),
+                ("end", end.map_or_else(|| say("ledger.unread", &[]), |v| register(medium, v)).into()),
+                ("start", dial_of(*start)),
                 ("serial", or_none(serial).into()),
                 ("seal", or_none(seal).into()),
                 ("verified", or_none(verified).into()),
@@ -26,13 +27,13 @@ pub fn deed(deed: &Deed, tz: &TimeZone) -> Text {
         ),
         Deed::Calibrated { ts, dial, offset, counts } => {
             let key = if *counts { "ledger.calibrated_counts" } else { "ledger.calibrated" };
-            say(key, &[("at", at(*ts)), ("dial", cubic_metres(*dial)), ("offset", cubic_metres(*offset))])
+            say(key, &[("at", at(*ts)), ("dial", dial_of(*dial)), ("offset", dial_of(*offset))])
         }
-        Deed::Corrected { ts, register } => say("ledger.corrected", &[("at", at(*ts)), ("register", cubic_metres(*register))]),
+        Deed::Corrected { ts, register } => say("ledger.corrected", &[("at", at(*ts)), ("register", dial_of(*register))]),
         Deed::Believed { ts } => say("ledger.believed", &[("at", at(*ts))]),
         Deed::Refused { from, to: Some(to) } => say("ledger.refused", &[("from", at(*from)), ("to", at(*to))]),
         Deed::Refused { from, to: None } => say("ledger.refused_on", &[("from", at(*from))]),
-        Deed::Read { ts, register } => say("ledger.read", &[("at", at(*ts)), ("register", cubic_metres(*register))]),
+        Deed::Read { ts, register } => say("ledger.read", &[("at", at(*ts)), ("register", dial_of(*register))]),
         Deed::Undone { entry } => say("ledger.undone", &[("entry", usize::try_from(*entry).unwrap_or(usize::MAX).into())]),
     }
 }

@@ -1,18 +1,19 @@
 //! What a rule states about a metering point.
 
-use super::{Arg, Decimal, Stamp, Text, say};
+use super::{Arg, Decimal, Stamp, Text, amount, rate, say};
 use crate::domain::finding::{FindingKind, Mark};
 use crate::domain::time::{Ms, Ts};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::topology::Medium;
+use crate::domain::units::{Amount, Rate};
 use jiff::tz::TimeZone;
 
-fn tonnes(v: Millilitres) -> Arg {
+fn tonnes(v: Amount) -> Arg {
     Decimal::tonnes(v).rounded(2).into()
 }
 
 /// Litres per minute, as people at a tap think.
-fn per_minute(v: MillilitresPerHour) -> Arg {
-    Decimal::litres(Millilitres(v.0 / 60)).rounded(1).into()
+fn per_minute(v: Rate) -> Arg {
+    Decimal::litres(Amount(v.0 / 60)).rounded(1).into()
 }
 
 /// Longest unit that the span is at least two of.
@@ -26,10 +27,11 @@ fn duration(d: Ms) -> Text {
     }
 }
 
-/// What a rule states about a point. `name` is the point's.
-pub fn finding(name: &str, kind: &FindingKind, tz: &TimeZone) -> Text {
+/// What a rule states about a point. `name` is the point's, `medium` what its meter measures.
+pub fn finding(name: &str, medium: Medium, kind: &FindingKind, tz: &TimeZone) -> Text {
     let at = |ts: Ts| Arg::from(Stamp::new(ts, tz).short().to_string());
-    let step = |before: &Mark, after: &Mark| [("before", tonnes(before.register)), ("after", tonnes(after.register)), ("at", at(after.ts))];
+    let shown = |m: &Mark| Arg::from(amount(medium, m.register));
+    let step = |before: &Mark, after: &Mark| [("before", shown(before)), ("after", shown(after)), ("at", at(after.ts))];
     let name = ("name", Arg::from(name));
     match kind {
         FindingKind::LeakHourlyLimit { from, to, limit, seen } => say(
@@ -69,7 +71,7 @@ pub fn finding(name: &str, kind: &FindingKind, tz: &TimeZone) -> Text {
         }
         FindingKind::MeterJump { before, after, max_flow } => {
             let [a, b, c] = step(before, after);
-            say("finding.meter_jump", &[name, a, b, c, ("most", per_minute(*max_flow))])
+            say("finding.meter_jump", &[name, a, b, c, ("most", rate(medium, *max_flow).into())])
         }
         FindingKind::LeakReported { since } => say("finding.leak_reported", &[name, ("at", at(*since))]),
         FindingKind::LeakBurstReported { since } => say("finding.leak_burst_reported", &[name, ("at", at(*since))]),
@@ -125,8 +127,8 @@ mod tests {
     fn findings_speak_tonnes_and_litres_per_minute() {
         let tz = TimeZone::get("Asia/Shanghai").unwrap();
         let (from, to) = (Ts(1_764_000_000_000), Ts(1_764_003_600_000));
-        let kind = FindingKind::LeakHourlyLimit { from, to, limit: Millilitres::litres(500), seen: Millilitres::litres(1390) };
-        let text = finding("15号楼总表", &kind, &tz);
+        let kind = FindingKind::LeakHourlyLimit { from, to, limit: Amount::litres(500), seen: Amount::litres(1390) };
+        let text = finding("15号楼总表", Medium::Water, &kind, &tz);
         assert_eq!(text.zh, "15号楼总表：疑似漏水。11-25 00:00 至 11-25 01:00 水量 1.39 吨（平均 23.2 升/分钟），超过每小时限值 0.5 吨");
         assert_eq!(
             text.en,
@@ -134,14 +136,27 @@ mod tests {
         );
         let kind = FindingKind::MeterSilent { last: from, limit: Ms::hours(6) };
         assert_eq!(
-            finding("101", &kind, &tz).zh,
+            finding("101", Medium::Water, &kind, &tz).zh,
             "101：失联。自 11-25 00:00 起没有收到新读数，已超过 6 小时。请检查电池、信号和主题（topic）配置"
         );
     }
 
     #[test]
+    fn a_register_that_jumped_is_told_in_its_own_unit() {
+        let mark = |register| Mark { ts: Ts(0), register: Amount(register) };
+        let kind = FindingKind::MeterJump { before: mark(5_000_000), after: mark(7_250_500), max_flow: Rate(50_000) };
+        let of = |medium| finding("1", medium, &kind, &TimeZone::UTC).en;
+        assert_eq!(
+            of(Medium::Heat),
+            "1: register jumped. At 01-01 00:00 it went from 5000 kWh to 7250.5 kWh, faster than the 50 kW that can pass; not counted"
+        );
+        assert!(of(Medium::Gas).contains("from 5 m³ to 7.25 m³, faster than the 0.05 m³/h"), "{}", of(Medium::Gas));
+        assert!(of(Medium::Water).contains("from 5 t to 7.25 t, faster than the 0.8 L/min"), "{}", of(Medium::Water));
+    }
+
+    #[test]
     fn every_rule_has_a_name_and_every_text_is_in_two_languages() {
-        let (m, mark) = (Millilitres::ZERO, Mark { ts: Ts(0), register: Millilitres::ZERO });
+        let (m, mark) = (Amount::ZERO, Mark { ts: Ts(0), register: Amount::ZERO });
         let month = Month { year: 2026, month: 11 };
         for kind in [
             FindingKind::LeakHourlyLimit { from: Ts(0), to: Ts(0), limit: m, seen: m },
@@ -149,13 +164,13 @@ mod tests {
             FindingKind::LeakMonthlyProjection { month, limit: m, used: m, last_day: m, projected: m },
             FindingKind::MeterSilent { last: Ts(0), limit: Ms::ZERO },
             FindingKind::MeterReset { before: mark, after: mark },
-            FindingKind::MeterJump { before: mark, after: mark, max_flow: MillilitresPerHour(0) },
+            FindingKind::MeterJump { before: mark, after: mark, max_flow: Rate(0) },
         ]
         .into_iter()
         .chain(Flag::ALL.map(|f| f.statement(Ts(0))))
         {
             assert_ne!(rule(kind.code()).zh, kind.code());
-            let text = finding("", &kind, &TimeZone::UTC);
+            let text = finding("", Medium::Water, &kind, &TimeZone::UTC);
             assert!(text.en.is_ascii() && !text.zh.is_ascii(), "{text:?}");
         }
     }

@@ -9,7 +9,7 @@ use crate::domain::topology::Topology;
 pub fn change(change: &Change, topology: &Topology) -> Text {
     match change {
         Change::Opened { .. } => say("incident.opened", &[]),
-        Change::Found { finding: f } => finding(point_name(topology, &f.point), &f.kind, &topology.tz),
+        Change::Found { finding: f } => finding(point_name(topology, &f.point), topology.medium_of(&f.point), &f.kind, &topology.tz),
         Change::Cleared { point, code } => {
             say("incident.cleared", &[("name", point_name(topology, point).into()), ("rule", rule(code).into())])
         }

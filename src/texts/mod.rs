@@ -8,6 +8,7 @@ mod deed;
 mod finding;
 mod glossary;
 mod incident;
+mod measure;
 mod reject;
 mod stamp;
 
@@ -16,6 +17,7 @@ pub use deed::deed;
 pub use finding::{finding, rule};
 pub use glossary::{Arg, say};
 pub use incident::{change, point_name};
+pub use measure::{amount, rate, register};
 pub use reject::reject;
 pub use stamp::Stamp;
 

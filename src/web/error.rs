@@ -6,7 +6,7 @@ use super::adopted::AdoptProblem;
 use super::texts;
 use crate::domain::engine::CommandError;
 use crate::store::ReadError;
-use crate::texts::{Decimal, Text};
+use crate::texts::{Text, register};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -57,10 +57,9 @@ pub enum Error {
     ReadBefore,
     NoReading,
     BadTime,
-    /// In litres.
     DialBehind {
-        dial: Decimal,
-        register: Decimal,
+        dial: Text,
+        register: Text,
     },
     Unavailable,
     UnknownRoute {
@@ -194,8 +193,8 @@ impl From<CommandError> for Error {
             CommandError::ReadBefore { .. } => Error::ReadBefore,
             CommandError::NoReading { .. } => Error::NoReading,
             CommandError::BadTime { .. } => Error::BadTime,
-            CommandError::DialBehind { dial, register } => {
-                Error::DialBehind { dial: Decimal::litres(dial), register: Decimal::litres(register) }
+            CommandError::DialBehind { medium, dial, register: at } => {
+                Error::DialBehind { dial: register(medium, dial), register: register(medium, at) }
             }
             CommandError::Unavailable => Error::Unavailable,
         }

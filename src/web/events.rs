@@ -1,11 +1,11 @@
 //! What happened to incidents, as the API tells it: in a file's history and in the live stream alike.
 
-use super::dto::{Register, Start};
+use super::dto::{Register, Start, rate};
 use super::error::Error;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::flag::Flag;
 use crate::domain::incident::{Change, Closer, Event};
-use crate::domain::topology::Topology;
+use crate::domain::topology::{Medium, Topology};
 use crate::store::EventRecord;
 use crate::texts::{self, Decimal, Stamp, Text};
 use jiff::tz::TimeZone;
@@ -98,7 +98,10 @@ pub enum Args {
     MeterJump {
         before: Register,
         after: Register,
-        max_litres_per_hour: Decimal,
+        /// Null where the meter counts energy.
+        max_litres_per_hour: Option<Decimal>,
+        /// Null where it counts a volume.
+        max_kilowatts: Option<Decimal>,
     },
     /// The device itself says so; `flag` as its profile calls it.
     Reported {
@@ -108,7 +111,8 @@ pub enum Args {
 }
 
 impl Args {
-    fn new(kind: &FindingKind, tz: &TimeZone) -> Args {
+    fn new(kind: &FindingKind, medium: Medium, tz: &TimeZone) -> Args {
+        let register = |m| Register::new(m, medium, tz);
         match *kind {
             FindingKind::LeakHourlyLimit { from, to, limit, seen } => Args::LeakHourlyLimit {
                 from: Stamp::new(from, tz),
@@ -131,14 +135,11 @@ impl Args {
             FindingKind::MeterSilent { last, limit } => {
                 Args::MeterSilent { last_reading_at: Stamp::new(last, tz), limit_seconds: limit.0 / 1_000 }
             }
-            FindingKind::MeterReset { before, after } => {
-                Args::MeterReset { before: Register::new(before, tz), after: Register::new(after, tz) }
+            FindingKind::MeterReset { before, after } => Args::MeterReset { before: register(before), after: register(after) },
+            FindingKind::MeterJump { before, after, max_flow } => {
+                let (max_litres_per_hour, max_kilowatts) = rate(medium, Some(max_flow));
+                Args::MeterJump { before: register(before), after: register(after), max_litres_per_hour, max_kilowatts }
             }
-            FindingKind::MeterJump { before, after, max_flow } => Args::MeterJump {
-                before: Register::new(before, tz),
-                after: Register::new(after, tz),
-                max_litres_per_hour: Decimal::litres_per_hour(max_flow),
-            },
             FindingKind::LeakReported { since }
             | FindingKind::LeakBurstReported { since }
             | FindingKind::LeakWet { since }
@@ -160,17 +161,17 @@ impl Args {
 
 /// A finding in the API's words.
 pub fn finding(f: &Finding, topology: &Topology) -> FindingReport {
-    let tz = &topology.tz;
+    let (tz, medium) = (&topology.tz, topology.medium_of(&f.point));
     FindingReport {
         point: f.point.clone(),
         code: f.kind.code(),
-        args: Args::new(&f.kind, tz),
-        text: texts::finding(texts::point_name(topology, &f.point), &f.kind, tz),
+        args: Args::new(&f.kind, medium, tz),
+        text: texts::finding(texts::point_name(topology, &f.point), medium, &f.kind, tz),
         at: Stamp::new(f.at, tz),
         start: Start::new(f.start, tz),
         grown: f.grown,
         historic: f.historic,
-        evidence: f.evidence.iter().map(|m| Register::new(*m, tz)).collect(),
+        evidence: f.evidence.iter().map(|m| Register::new(*m, medium, tz)).collect(),
     }
 }
 

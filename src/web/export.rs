@@ -9,7 +9,7 @@ use super::handles::Snapshots;
 use super::params::Params;
 use super::{meters, time_param};
 use crate::domain::time::Ts;
-use crate::domain::topology::{PointKind, Topology};
+use crate::domain::topology::{Medium, PointKind, Topology};
 use crate::export::{self, Export, Form, Kind, Lang, Request, Selection, Unknown, Wanted};
 use crate::store::Reader;
 use crate::texts::say;
@@ -54,6 +54,7 @@ impl Exports {
            ("meter" = Option<String>, Query, description = "only these metering points: keys or global ids, with commas"),
            ("place" = Option<String>, Query, description = "only metering points at or under these places: keys, with commas; adds to `meter`"),
            ("meter_kind" = Option<String>, Query, description = "of these only `bulk`, `sub` or `make_up`; several with commas"),
+           ("medium" = Option<String>, Query, description = "of these only `water`, `hot_water`, `heat`, `electricity` or `gas`; several with commas"),
            ("lang" = Option<String>, Query, description = "`zh` (default): Chinese headings and words; `en`: stable codes"),
            ("bom" = Option<String>, Query, description = "`1`: for a double click in Excel on Windows; default `0`")),
     responses((status = 200, content_type = "text/csv", body = String), (status = 503, body = Problem), (status = "default", body = Problem)))]
@@ -63,7 +64,7 @@ pub async fn export(
     State(exports): State<Exports>,
     params: Params,
 ) -> Result<Response, Error> {
-    let params = params.only(&["kind", "from", "to", "meter", "place", "meter_kind", "lang", "bom"])?;
+    let params = params.only(&["kind", "from", "to", "meter", "place", "meter_kind", "medium", "lang", "bom"])?;
     let request = request(&params, &topology, &snapshots)?;
     let place = exports.places.clone().try_acquire_owned().map_err(|_| Error::TooManyExports)?;
     let disposition = disposition(&request, &topology.tz);
@@ -101,6 +102,7 @@ fn request(params: &Params, topology: &Topology, snapshots: &Snapshots) -> Resul
         meters: meters.collect::<Result<_, _>>()?,
         places: list("place").map(str::to_owned).collect(),
         kinds: list("meter_kind").map(kind).collect::<Result<_, _>>()?,
+        mediums: list("medium").map(medium).collect::<Result<_, _>>()?,
     };
     let selection = Selection::new(topology, &wanted).map_err(|e| match e {
         Unknown::Meter { key } => Error::UnknownMeter { id: key },
@@ -130,10 +132,18 @@ fn kind(word: &str) -> Result<PointKind, Error> {
     }
 }
 
+fn medium(word: &str) -> Result<Medium, Error> {
+    Medium::ALL.into_iter().find(|m| m.code() == word).ok_or_else(|| {
+        let expected = say("expected.some_of", &[("words", Medium::ALL.map(Medium::code).join(", ").into())]);
+        Error::BadParameter { name: "medium", value: word.to_owned(), expected }
+    })
+}
+
 /// A name for the file: plain for everybody, in Chinese for those who can.
 fn disposition(request: &Request, tz: &TimeZone) -> HeaderValue {
     let (code, title) = match request.kind {
         Kind::Raw => ("raw", "export.title.raw"),
+        Kind::Daily if request.selection.mixed => ("daily", "export.title.daily_mixed"),
         Kind::Daily => ("daily", "export.title.daily"),
         Kind::Values => ("values", "export.title.values"),
     };

@@ -1,12 +1,13 @@
 //! `/api/v1/meters/{id}/flow`: what flowed through a point, from its history.
 
+use super::dto::{amount, rate};
 use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::params::{Id, Params};
 use super::past::Past;
 use super::tagged::{Answers, Tagged};
 use crate::domain::time::{Ms, Ts};
-use crate::domain::topology::Topology;
+use crate::domain::topology::{Medium, Topology};
 use crate::history::{self, Intervals, Scale, Span};
 use crate::texts::{Decimal, Stamp, say};
 use axum::extract::State;
@@ -48,8 +49,12 @@ pub struct Flow {
     /// Not part of the span.
     to: Stamp,
     resolution: Resolution,
+    /// What it counts: `water`, `hot_water`, `heat`, `electricity` or `gas`. Litres are null of heat and electricity, kilowatt-hours of the others.
+    #[schema(value_type = String)]
+    medium: Medium,
     /// The sum of the known volumes.
-    litres: Decimal,
+    litres: Option<Decimal>,
+    kilowatt_hours: Option<Decimal>,
     /// How many intervals have an unknown volume, or how many buckets are not complete.
     unknown: usize,
     /// Whole hours or days of the compound's clocks, without a hole; `from` and `to` are widened to them. Empty where `resolution` is `raw`.
@@ -82,6 +87,8 @@ pub struct Bucket {
     litres: Option<Decimal>,
     /// Mean over the time that is known.
     litres_per_hour: Option<Decimal>,
+    kilowatt_hours: Option<Decimal>,
+    kilowatts: Option<Decimal>,
     /// All of its time is known, and the readings around its edges are close together. Never so before the bucket is over.
     complete: bool,
 }
@@ -94,6 +101,8 @@ pub struct Interval {
     /// Null where it cannot be known: across a reset or a jump.
     litres: Option<Decimal>,
     litres_per_hour: Option<Decimal>,
+    kilowatt_hours: Option<Decimal>,
+    kilowatts: Option<Decimal>,
     kind: Kind,
     /// Much longer than this meter's usual pause: the volume is certain, its moment is not.
     gap: bool,
@@ -185,15 +194,19 @@ async fn bucketed(topology: &Arc<Topology>, store: &Store, past: &Past, resoluti
     let (point, span, register) = (past.point, past.span, past.bound.as_ref().and_then(|b| b.register.clone()));
     let t = topology.clone();
     let buckets = store.ask(move |r| history::buckets(r, &t, point, register.as_ref(), span, scale)).await?;
+    let medium = topology.point(point).medium;
+    let (litres, kilowatt_hours) = amount(medium, Some(buckets.iter().filter_map(|b| b.volume).sum()));
     let edge = |bucket: Option<&history::Bucket>, of: fn(Span) -> Ts, or| Stamp::new(bucket.map_or(or, |b| of(b.span)), &topology.tz);
     Ok(Flow {
         meter: topology.point(point).key.clone(),
         from: edge(buckets.first(), |s| s.from, span.from),
         to: edge(buckets.last(), |s| s.to, span.to),
         resolution,
-        litres: Decimal::litres(buckets.iter().filter_map(|b| b.volume).sum()),
+        medium,
+        litres,
+        kilowatt_hours,
         unknown: buckets.iter().filter(|b| !b.complete).count(),
-        buckets: buckets.iter().map(|b| bucket(b, &topology.tz)).collect(),
+        buckets: buckets.iter().map(|b| bucket(b, medium, &topology.tz)).collect(),
         intervals: vec![],
         ignored: vec![],
         next: None,
@@ -223,37 +236,48 @@ async fn raw(topology: &Arc<Topology>, store: &Store, id: &str, past: &Past) -> 
         }
         None => Intervals::default(),
     };
-    let tz = &topology.tz;
+    let (tz, medium) = (&topology.tz, topology.point(point).medium);
+    let (litres, kilowatt_hours) = amount(medium, Some(found.intervals.iter().filter_map(|i| i.volume).sum()));
     Ok(Flow {
         meter: topology.point(point).key.clone(),
         from: Stamp::new(span.from, tz),
         to: Stamp::new(span.to, tz),
         resolution: Resolution::Raw,
-        litres: Decimal::litres(found.intervals.iter().filter_map(|i| i.volume).sum()),
+        medium,
+        litres,
+        kilowatt_hours,
         unknown: found.intervals.iter().filter(|i| i.volume.is_none()).count(),
         buckets: vec![],
-        intervals: found.intervals.iter().map(|i| interval(i, tz)).collect(),
+        intervals: found.intervals.iter().map(|i| interval(i, medium, tz)).collect(),
         ignored: found.ignored.iter().map(|i| Ignored { time: Stamp::new(i.ts, tz), why: why(i.why) }).collect(),
         next: past.next(id, "flow", found.last),
     })
 }
 
-fn bucket(b: &history::Bucket, tz: &TimeZone) -> Bucket {
+fn bucket(b: &history::Bucket, medium: Medium, tz: &TimeZone) -> Bucket {
+    let (litres, kilowatt_hours) = amount(medium, b.volume);
+    let (litres_per_hour, kilowatts) = rate(medium, b.volume.map(|v| v.per(b.known.0)));
     Bucket {
         from: Stamp::new(b.span.from, tz),
         to: Stamp::new(b.span.to, tz),
-        litres: b.volume.map(Decimal::litres),
-        litres_per_hour: b.volume.map(|v| Decimal::litres_per_hour(v.per(b.known.0))),
+        litres,
+        kilowatt_hours,
+        litres_per_hour,
+        kilowatts,
         complete: b.complete,
     }
 }
 
-fn interval(i: &history::Interval, tz: &TimeZone) -> Interval {
+fn interval(i: &history::Interval, medium: Medium, tz: &TimeZone) -> Interval {
+    let (litres, kilowatt_hours) = amount(medium, i.volume);
+    let (litres_per_hour, kilowatts) = rate(medium, i.volume.map(|v| v.per((i.to - i.from).0)));
     Interval {
         from: Stamp::new(i.from, tz),
         to: Stamp::new(i.to, tz),
-        litres: i.volume.map(Decimal::litres),
-        litres_per_hour: i.volume.map(|v| Decimal::litres_per_hour(v.per((i.to - i.from).0))),
+        litres,
+        kilowatt_hours,
+        litres_per_hour,
+        kilowatts,
         kind: match i.kind {
             history::Kind::Forward => Kind::Forward,
             history::Kind::Equal => Kind::Equal,

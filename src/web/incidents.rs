@@ -272,7 +272,8 @@ fn report(i: &Incident, t: &Topology) -> IncidentReport {
         id: i.id.clone(),
         cause: i.cause,
         state: i.state,
-        headline: newest.map(|f| texts::finding(texts::point_name(t, &f.finding.point), &f.finding.kind, &t.tz)),
+        headline: newest
+            .map(|f| texts::finding(texts::point_name(t, &f.finding.point), t.medium_of(&f.finding.point), &f.finding.kind, &t.tz)),
         opened_at: Stamp::new(i.opened_at, &t.tz),
         accepted: i.accepted.as_ref().map(|(at, by)| Accepted { at: Stamp::new(*at, &t.tz), by: by.clone() }),
         closed: i.closed.as_ref().map(|(at, by, reason)| Closed {

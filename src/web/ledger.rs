@@ -5,17 +5,16 @@ use super::handles::{EngineDoor, Snapshots, Store};
 use super::meters::find;
 use super::params::{Body, Id, Params};
 use super::time_param::instant;
+use super::written::{END, REGISTER, START, Written};
 use crate::domain::amendment::{Deed, Entries, Entry};
 use crate::domain::engine::{Amend, Statement};
 use crate::domain::time::Ts;
-use crate::domain::topology::Topology;
-use crate::domain::units::{self, Millilitres, Unit};
+use crate::domain::topology::{Medium, Topology};
 use crate::texts::{self, Stamp, Text, say};
 use axum::Json;
 use axum::extract::State;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -50,7 +49,7 @@ pub struct EntryReport {
     photo: bool,
 }
 
-/// What somebody states. Registers are what the dial shows, in litres; times are RFC 3339 with an offset, a date (its first instant) or milliseconds since 1970.
+/// What somebody states. Registers are what the dial shows: in litres of water and gas, in kilowatt-hours of heat and electricity. Times are RFC 3339 with an offset, a date (its first instant) or milliseconds since 1970.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateRequest {
@@ -68,11 +67,17 @@ pub struct StateRequest {
     /// `replaced`: what the old meter showed at its end, if somebody read it.
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
-    end_litres: Option<Litres>,
+    end_litres: Option<Written>,
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    end_kilowatt_hours: Option<Written>,
     /// `replaced`: what the new meter shows at its beginning; 0 if left out.
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
-    start_litres: Option<Litres>,
+    start_litres: Option<Written>,
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    start_kilowatt_hours: Option<Written>,
     /// `replaced`: on the new meter's plate, on its seal, and the date on its verification mark.
     #[serde(default)]
     serial: Option<String>,
@@ -83,7 +88,10 @@ pub struct StateRequest {
     /// `dial`: what the dial shows. `corrected`: what the reading was.
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
-    register_litres: Option<Litres>,
+    register_litres: Option<Written>,
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    register_kilowatt_hours: Option<Written>,
     /// `dial`: the difference to the register is water that the device has missed.
     #[serde(default)]
     counts: bool,
@@ -97,25 +105,6 @@ pub struct UndoRequest {
     by: String,
     /// 1 to 2000 characters.
     why: String,
-}
-
-/// A number or a text of one, taken as it is written: it never passes through a float.
-#[derive(Debug)]
-pub struct Litres(String);
-
-impl<'de> Deserialize<'de> for Litres {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Litres, D::Error> {
-        let raw = <Box<RawValue>>::deserialize(d)?;
-        Ok(Litres(raw.get().trim_matches('"').to_owned()))
-    }
-}
-
-impl Litres {
-    pub fn read(&self, field: &'static str) -> Result<Millilitres, Error> {
-        let parsed = units::Decimal::parse(&self.0).and_then(|d| d.in_smallest(Unit::Litre)).ok().filter(|v| *v >= 0);
-        let wrong = || Error::BadParameter { name: field, value: self.0.clone(), expected: say("expected.litres", &[]) };
-        parsed.map(Millilitres).ok_or_else(wrong)
-    }
 }
 
 /// What was stated about a meter
@@ -157,8 +146,9 @@ pub async fn state(
     Body(b): Body<StateRequest>,
 ) -> Result<Json<EntryReport>, Error> {
     let snapshot = snapshots.borrow().clone();
-    let point = topology.point(find(&topology, &snapshot, &id)?).key.clone();
-    let statement = statement(&b, &topology.tz)?;
+    let point = topology.point(find(&topology, &snapshot, &id)?);
+    let statement = statement(&b, point.medium, &topology.tz)?;
+    let point = point.key.clone();
     let entry = engine.amend(Amend { point, by: b.by, why: b.why, statement }).await?;
     Ok(Json(report(&entry, &snapshots.borrow().ledger, &topology)))
 }
@@ -183,17 +173,18 @@ pub async fn undo(
     Ok(Json(report(&entry, &snapshots.borrow().ledger, &topology)))
 }
 
-fn statement(b: &StateRequest, tz: &TimeZone) -> Result<Statement, Error> {
+fn statement(b: &StateRequest, medium: Medium, tz: &TimeZone) -> Result<Statement, Error> {
     let ts = instant("time", &b.time, tz)?;
-    let register = || match &b.register_litres {
-        Some(l) => l.read("register_litres"),
-        None => Err(Error::BadParameter { name: "register_litres", value: String::new(), expected: say("expected.litres", &[]) }),
-    };
+    // Also where the deed needs none: a number in a wrong unit is a slip that should be heard of.
+    let register = REGISTER.read(medium, b.register_litres.as_ref(), b.register_kilowatt_hours.as_ref())?;
+    let end = END.read(medium, b.end_litres.as_ref(), b.end_kilowatt_hours.as_ref())?;
+    let start = START.read(medium, b.start_litres.as_ref(), b.start_kilowatt_hours.as_ref())?;
+    let register = || register.ok_or_else(|| REGISTER.missing(medium));
     Ok(match b.deed.as_str() {
         "replaced" => Statement::Replaced {
             ts,
-            end: b.end_litres.as_ref().map(|l| l.read("end_litres")).transpose()?,
-            start: b.start_litres.as_ref().map_or(Ok(Millilitres::ZERO), |l| l.read("start_litres"))?,
+            end,
+            start: start.unwrap_or_default(),
             serial: b.serial.clone(),
             seal: b.seal.clone(),
             verified: b.verified.clone(),
@@ -219,7 +210,7 @@ pub fn report(e: &Entry, all: &Entries, t: &Topology) -> EntryReport {
         why: e.why.clone(),
         deed: e.deed.code(),
         time: e.deed.from().map(stamp),
-        text: texts::deed(&e.deed, &t.tz),
+        text: texts::deed(&e.deed, t.medium_of(&e.point), &t.tz),
         undone_by: all.list().iter().find(|u| u.deed == Deed::Undone { entry: e.seq }).map(|u| u.seq),
         photo: false,
     }

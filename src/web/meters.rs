@@ -1,15 +1,15 @@
 //! `/api/v1/meters`: how every metering point is now.
 
-use super::clock;
 use super::error::Error;
 use super::handles::Snapshots;
 use super::params::{Id, Params};
+use super::{clock, dto};
 use crate::domain::engine::{PointState, Snapshot};
 use crate::domain::incident::IncidentState;
 use crate::domain::meter::StepCounts;
 use crate::domain::reading::SourceId;
 use crate::domain::time::Ts;
-use crate::domain::topology::{Boundary, Column, PlaceKind, PointIx, PointKind, Responsible, Topology, ValveCard};
+use crate::domain::topology::{Boundary, Column, Medium, PlaceKind, PointIx, PointKind, Responsible, Topology, ValveCard};
 use crate::history::Register;
 use crate::texts::{Decimal, Stamp};
 use axum::Json;
@@ -43,9 +43,9 @@ pub struct Meter {
     /// `settlement` 结算表 or `assessment` 考核表.
     #[schema(value_type = String)]
     boundary: Boundary,
-    /// Who repairs what leaks behind it: `water_company`, `owners` or `household`.
-    #[schema(value_type = String)]
-    responsible: Responsible,
+    /// Who repairs what leaks behind it: `water_company`, `owners` or `household`. Null where it measures no water.
+    #[schema(value_type = Option<String>)]
+    responsible: Option<Responsible>,
     valve: Option<Valve>,
     #[serde(flatten)]
     state: MeterState,
@@ -86,14 +86,21 @@ pub struct MeterState {
     id: Arc<str>,
     /// The id in the config.
     key: String,
+    /// What it counts: `water`, `hot_water`, `heat`, `electricity` or `gas`.
+    #[schema(value_type = String)]
+    medium: Medium,
     /// Time of the newest accepted reading; for a mean flow the end of its span.
     last_reading_at: Option<Stamp>,
-    /// The register then; null where the source tells a mean flow.
+    /// The register then; null where the source tells a mean flow, and where it counts energy.
     register_litres: Option<Decimal>,
+    /// The register then, of heat and electricity; null where it counts a volume.
+    register_kilowatt_hours: Option<Decimal>,
     /// How old that reading is by the gateway's clock; 0 where it lies ahead.
     data_age_seconds: Option<i64>,
-    /// Mean flow between the two newest accepted readings.
+    /// Mean flow between the two newest accepted readings; null where it counts energy.
     flow_litres_per_hour: Option<Decimal>,
+    /// Mean power between them, of heat and electricity; null where it counts a volume.
+    power_kilowatts: Option<Decimal>,
     month: Option<MonthUse>,
     /// 失联: no reading for longer than its limit.
     silent: bool,
@@ -108,7 +115,12 @@ pub struct MeterState {
 pub struct MonthUse {
     /// `2026-11`
     month: String,
-    tonnes: Decimal,
+    /// Of water, cold or hot; else null.
+    tonnes: Option<Decimal>,
+    /// Of gas; else null.
+    cubic_metres: Option<Decimal>,
+    /// Of heat and electricity; else null.
+    kilowatt_hours: Option<Decimal>,
     /// Only where a price is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     yuan: Option<Decimal>,
@@ -201,7 +213,7 @@ fn meter(t: &Topology, snapshot: &Snapshot, p: &PointState, now: Ts) -> Meter {
         place,
         kind: point.kind,
         boundary: point.boundary,
-        responsible: point.responsible,
+        responsible: Some(point.responsible).filter(|_| point.medium.is_water()),
         valve: point.valve.as_ref().map(Valve::new),
         state: state(t, snapshot, p, now),
     }
@@ -210,20 +222,28 @@ fn meter(t: &Topology, snapshot: &Snapshot, p: &PointState, now: Ts) -> Meter {
 /// How a point is.
 pub fn state(t: &Topology, snapshot: &Snapshot, p: &PointState, now: Ts) -> MeterState {
     let point = t.point(p.point);
-    let register = p.last.filter(|_| point.meter.mean_flow_over.is_none()).map(|m| Decimal::litres(m.register));
+    let medium = point.medium;
+    let register = p.last.filter(|_| point.meter.mean_flow_over.is_none()).map(|m| m.register);
+    let (register_litres, register_kilowatt_hours) = dto::amount(medium, register);
+    let (flow_litres_per_hour, power_kilowatts) = dto::rate(medium, p.flow);
     let month = p.month.map(|(month, used)| MonthUse {
         month: month.to_string(),
-        tonnes: Decimal::tonnes(used),
+        tonnes: medium.is_water().then(|| Decimal::tonnes(used)),
+        cubic_metres: (medium == Medium::Gas).then(|| Decimal::cubic_metres(used)),
+        kilowatt_hours: medium.is_energy().then(|| Decimal::kilowatt_hours(used)),
         yuan: point.price_milliyuan_per_tonne.map(|price| Decimal::yuan(used, price)),
     });
     let open = snapshot.incidents.iter().filter(|i| i.state != IncidentState::Closed && i.points.contains(&point.key));
     MeterState {
         id: p.id.clone(),
         key: point.key.clone(),
+        medium,
         last_reading_at: Stamp::maybe(p.last.map(|m| m.ts), &t.tz),
-        register_litres: register,
+        register_litres,
+        register_kilowatt_hours,
         data_age_seconds: p.last.map(|m| ((now - m.ts).0 / 1_000).max(0)),
-        flow_litres_per_hour: p.flow.map(Decimal::litres_per_hour),
+        flow_litres_per_hour,
+        power_kilowatts,
         month,
         silent: p.silent,
         steps: Steps::new(p.steps),

@@ -14,6 +14,7 @@ use crate::domain::incident::IncidentState;
 use crate::domain::reading::{Counts, Reject};
 use crate::domain::time::Ts;
 use crate::domain::topology::Topology;
+use crate::domain::units::Rate;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -36,6 +37,7 @@ enum Metric {
     InFlight,
     LastReadingAge,
     MeterFlow,
+    MeterPower,
     MeterSilent,
     Incidents,
     BrokerUp,
@@ -87,7 +89,15 @@ const ENTRIES: &[Entry] = &[
         Some("litres_per_hour"),
         Kind::Gauge,
         "meter",
-        "Mean flow between the two newest accepted readings",
+        "Mean flow between the two newest accepted readings, of water and gas",
+    ),
+    Entry(
+        Metric::MeterPower,
+        "heyun_meter_power",
+        Some("watts"),
+        Kind::Gauge,
+        "meter",
+        "Mean power between the two newest accepted readings, of heat and electricity",
     ),
     Entry(Metric::MeterSilent, "heyun_meter_silent", None, Kind::Gauge, "meter", "1 while a meter has given no reading for too long"),
     Entry(Metric::Incidents, "heyun_incidents_open", None, Kind::Gauge, "cause", "Incidents that are not closed"),
@@ -242,10 +252,8 @@ impl Scrape {
             Metric::InFlight => self.sources(put, |s| Some(count(s.counts.in_flight()))),
             Metric::LastReadingAge => self.sources(put, |s| s.last_ts.map(|ts| (self.now - ts).0 / 1_000)),
             // Whole litres: a monitor has no use for the millilitre.
-            Metric::MeterFlow => self.snapshot.points.iter().try_for_each(|p| match p.flow {
-                Some(flow) => put(&[("meter", &self.topology.point(p.point).key)], flow.0 / 1_000),
-                None => Ok(()),
-            }),
+            Metric::MeterFlow => self.rates(false, put, |flow| flow.0 / 1_000),
+            Metric::MeterPower => self.rates(true, put, |power| power.0),
             Metric::MeterSilent => {
                 self.snapshot.points.iter().try_for_each(|p| put(&[("meter", &self.topology.point(p.point).key)], i64::from(p.silent)))
             }
@@ -271,6 +279,14 @@ impl Scrape {
             Metric::Resident => health::resident_bytes().map_or(Ok(()), |bytes| put(&[], count(bytes))),
             Metric::Start => put(&[], h.started_at.0 / 1_000),
         }
+    }
+
+    /// The rates of the meters that count energy, or of those that count a volume.
+    fn rates(&self, energy: bool, put: &mut Put<'_>, value: impl Fn(Rate) -> i64) -> fmt::Result {
+        self.snapshot.points.iter().try_for_each(|p| match (self.topology.point(p.point), p.flow) {
+            (point, Some(rate)) if point.medium.is_energy() == energy => put(&[("meter", &point.key)], value(rate)),
+            _ => Ok(()),
+        })
     }
 
     fn sources(&self, put: &mut Put<'_>, value: impl Fn(&SourceState) -> Option<i64>) -> fmt::Result {

@@ -41,6 +41,7 @@ mod texts;
 mod time_param;
 mod topology;
 mod totals;
+mod written;
 
 pub use adopted::{AdoptProblem, AdoptRefusal, AdoptWish, AdoptedPoint};
 pub use app::{openapi, router};

@@ -12,8 +12,8 @@ use crate::domain::engine::{IdentityKind, PointState, Snapshot};
 use crate::domain::finding::Cause;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Ts;
-use crate::domain::topology::{PlaceIx, PlaceKind, PointIx, PointKind, Topology};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::topology::{PlaceIx, PlaceKind, Point, PointIx, PointKind, Topology};
+use crate::domain::units::{Amount, Rate};
 use crate::history::{Basis, Head, Register, USUAL_DAYS, Water};
 use crate::store::Reader;
 use crate::texts::{Decimal, Stamp};
@@ -63,7 +63,7 @@ pub struct PlaceTile {
     state: PlaceState,
     /// Open incidents that speak of a meter or a sensor in it.
     open_incidents: usize,
-    /// Sum over the head meters that are heard; null where none is.
+    /// Of water, cold and hot: sum over the head meters that are heard; null where none is.
     flow_litres_per_hour: Option<Decimal>,
     /// Since local midnight, as far as it was read; null where nothing was.
     today_tonnes: Option<Decimal>,
@@ -72,13 +72,13 @@ pub struct PlaceTile {
     /// Over how many days.
     usual_days: usize,
     newest_reading_at: Option<Stamp>,
-    /// Metering points in it.
+    /// Metering points in it, whatever they measure.
     meters: usize,
     silent_meters: usize,
-    /// Devices in it that measure no water.
+    /// Devices in it that are no meters.
     sensors: usize,
     silent_sensors: usize,
-    /// Keys of the meters whose sum is the place's flow: those that no other in it stands upstream of. Make-up meters are not among them.
+    /// Keys of the meters whose sum is the place's flow: those of water that no other in it stands upstream of. Make-up meters are not among them.
     head_meters: Vec<String>,
 }
 
@@ -164,9 +164,7 @@ fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> Pla
         residents: p.residents,
         state: PlaceState::of(&open, silent_meters + silent_sensors > 0, unheard),
         open_incidents: open.len(),
-        flow_litres_per_hour: flows()
-            .next()
-            .map(|_| Decimal::litres_per_hour(MillilitresPerHour(flows().fold(0i64, |sum, f| sum.saturating_add(f.0))))),
+        flow_litres_per_hour: flows().next().map(|_| Decimal::litres_per_hour(Rate(flows().fold(0i64, |sum, f| sum.saturating_add(f.0))))),
         today_tonnes: sum(water.iter().map(|w| w.today)).map(Decimal::tonnes),
         usual_tonnes: mean(&usual).map(Decimal::tonnes),
         usual_days: usual.len(),
@@ -180,22 +178,22 @@ fn place(tile: &Tile, t: &Topology, snapshot: &Snapshot, folded: &Folded) -> Pla
 }
 
 /// Of what is known; None where nothing is.
-fn sum(volumes: impl Iterator<Item = Option<Millilitres>> + Clone) -> Option<Millilitres> {
+fn sum(volumes: impl Iterator<Item = Option<Amount>> + Clone) -> Option<Amount> {
     volumes.clone().any(|v| v.is_some()).then(|| volumes.flatten().sum())
 }
 
 /// The days of which all heads know enough that ever do: a sum over half of the meters is no usual day.
-fn usual(heads: &[&Water]) -> Vec<Millilitres> {
+fn usual(heads: &[&Water]) -> Vec<Amount> {
     let telling: Vec<_> = heads.iter().filter(|w| w.before.iter().any(Option::is_some)).collect();
     if telling.is_empty() {
         return vec![];
     }
-    (0..USUAL_DAYS).filter_map(|day| telling.iter().map(|w| w.before[day]).sum::<Option<Millilitres>>()).collect()
+    (0..USUAL_DAYS).filter_map(|day| telling.iter().map(|w| w.before[day]).sum::<Option<Amount>>()).collect()
 }
 
-fn mean(days: &[Millilitres]) -> Option<Millilitres> {
+fn mean(days: &[Amount]) -> Option<Amount> {
     let n = i64::try_from(days.len()).ok().filter(|n| *n > 0)?;
-    Some(days.iter().copied().sum::<Millilitres>().scaled(1, n))
+    Some(days.iter().copied().sum::<Amount>().scaled(1, n))
 }
 
 /// A place that is shown, with what the config says of it.
@@ -204,7 +202,7 @@ struct Tile {
     place: PlaceIx,
     /// All points in it.
     points: Vec<PointIx>,
-    /// Those that no other in it stands upstream of.
+    /// Those of water that no other of water in it stands upstream of.
     heads: Vec<PointIx>,
 }
 
@@ -214,7 +212,8 @@ fn tiles(t: &Topology) -> Vec<Tile> {
     let places = (0..t.places.len()).filter_map(|i| u32::try_from(i).ok()).map(PlaceIx);
     let mut tiles: Vec<Tile> = places.filter(|ix| shown(*ix)).map(|place| Tile { place, points: vec![], heads: vec![] }).collect();
     let at: HashMap<PlaceIx, usize> = tiles.iter().enumerate().map(|(i, tile)| (tile.place, i)).collect();
-    let bulks: HashSet<PlaceIx> = t.points.iter().filter(|p| p.kind == PointKind::Bulk).map(|p| p.place).collect();
+    let is_bulk = |p: &&Point| p.kind == PointKind::Bulk && p.measures_water();
+    let bulks: HashSet<PlaceIx> = t.points.iter().filter(is_bulk).map(|p| p.place).collect();
     for ix in t.point_ixs() {
         let point = t.point(ix);
         let upstream: HashSet<PlaceIx> =
@@ -222,7 +221,7 @@ fn tiles(t: &Topology) -> Vec<Tile> {
         // A household stands behind its building's bulk meter even where the config does not say so; of two bulk meters only `parent` tells
         // whether one feeds the other: a garden's tap stands beside the buildings' meters, not before them.
         let behind = |place: PlaceIx| upstream.contains(&place) || point.kind != PointKind::Bulk && bulks.contains(&place);
-        let mut head = matches!(point.kind, PointKind::Bulk | PointKind::Sub);
+        let mut head = matches!(point.kind, PointKind::Bulk | PointKind::Sub) && point.measures_water();
         for place in t.path(point.place) {
             head &= !behind(place);
             if let Some(tile) = at.get(&place).and_then(|i| tiles.get_mut(*i)) {

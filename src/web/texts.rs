@@ -43,7 +43,7 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
         Error::ReadBefore => only("error.read_before"),
         Error::BadTime => only("error.bad_time"),
         Error::DialBehind { dial, register } => {
-            (say("error.dial_behind", &[("dial", (*dial).into()), ("register", (*register).into())]), None)
+            (say("error.dial_behind", &[("dial", dial.clone().into()), ("register", register.clone().into())]), None)
         }
         Error::Unavailable => only("error.unavailable"),
         Error::UnknownRoute { path } => (say("error.unknown_route", &[("path", path.into())]), Some(say("expected.route", &[]))),

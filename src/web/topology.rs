@@ -1,12 +1,12 @@
 //! `/api/v1/topology`: what stands where.
 
-use super::dto::unit;
+use super::dto::{amount, rate, unit};
 use super::error::Error;
 use super::handles::{Snapshots, Store};
 use super::meters::Valve;
 use super::params::Params;
 use crate::domain::engine::IdentityKind;
-use crate::domain::topology::{Boundary, Feed, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology};
+use crate::domain::topology::{Boundary, Feed, Medium, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology};
 use crate::texts::{Decimal, Stamp};
 use axum::Json;
 use axum::extract::State;
@@ -56,6 +56,9 @@ pub struct PointReport {
     /// `bulk` 总表, `sub` 户表, `make_up` 补水表 or `sensor`.
     #[schema(value_type = String)]
     kind: PointKind,
+    /// What its meter counts: `water`, `hot_water`, `heat`, `electricity` or `gas`. Null for a sensor.
+    #[schema(value_type = Option<String>)]
+    medium: Option<Medium>,
     /// Key of the place.
     place: String,
     /// Key of the metering point upstream.
@@ -63,9 +66,9 @@ pub struct PointReport {
     /// `settlement` 结算表 or `assessment` 考核表.
     #[schema(value_type = String)]
     boundary: Boundary,
-    /// Who repairs what leaks behind it: `water_company`, `owners` or `household`.
-    #[schema(value_type = String)]
-    responsible: Responsible,
+    /// Who repairs what leaks behind it: `water_company`, `owners` or `household`. Null where a meter measures no water.
+    #[schema(value_type = Option<String>)]
+    responsible: Option<Responsible>,
     valve: Option<Valve>,
     /// Null for a sensor.
     meter: Option<MeterReport>,
@@ -78,11 +81,14 @@ pub struct PointReport {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MeterReport {
     serial: Option<String>,
-    /// Nothing smaller is seen.
-    pulse_weight_litres: Decimal,
+    /// Nothing smaller is seen. Of heat and electricity in kilowatt-hours.
+    pulse_weight_litres: Option<Decimal>,
+    pulse_weight_kilowatt_hours: Option<Decimal>,
     /// Where the register begins again at zero.
     rollover_at_litres: Option<Decimal>,
-    max_litres_per_hour: Decimal,
+    rollover_at_kilowatt_hours: Option<Decimal>,
+    max_litres_per_hour: Option<Decimal>,
+    max_kilowatts: Option<Decimal>,
     /// Set where the source tells a mean flow over spans of this length.
     mean_flow_over_seconds: Option<i64>,
 }
@@ -96,7 +102,7 @@ pub struct BindingReport {
     column: Option<String>,
 }
 
-/// Hard limits; null where there is none.
+/// Hard limits; null where there is none. Those of litres and tonnes are for water alone.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitsReport {
     litres_per_hour: Option<Decimal>,
@@ -177,18 +183,13 @@ fn point(t: &Topology, p: &Point, ids: &Ids) -> PointReport {
         key: p.key.clone(),
         name: p.name.clone(),
         kind: p.kind,
+        medium: p.kind.is_metered().then_some(p.medium),
         place: t.place(p.place).key.clone(),
         parent: p.parent.map(|up| t.point(up).key.clone()),
         boundary: p.boundary,
-        responsible: p.responsible,
+        responsible: Some(p.responsible).filter(|_| p.medium.is_water()),
         valve: p.valve.as_ref().map(Valve::new),
-        meter: p.kind.is_metered().then(|| MeterReport {
-            serial: p.meter.serial.clone(),
-            pulse_weight_litres: Decimal::litres(p.meter.pulse_weight),
-            rollover_at_litres: p.meter.rollover_at.map(Decimal::litres),
-            max_litres_per_hour: Decimal::litres_per_hour(p.meter.max_flow),
-            mean_flow_over_seconds: p.meter.mean_flow_over.map(|ms| ms.0 / 1_000),
-        }),
+        meter: p.kind.is_metered().then(|| meter(p)),
         source: p.source.as_ref().map(|b| BindingReport {
             topic: b.topic.clone(),
             feed: t.feed(b.feed).name.clone(),
@@ -200,6 +201,22 @@ fn point(t: &Topology, p: &Point, ids: &Ids) -> PointReport {
             silent_after_seconds: p.limits.silent_after.map(|ms| ms.0 / 1_000),
         },
         yuan_per_tonne: p.price_milliyuan_per_tonne.map(|m| Decimal::of(crate::domain::units::Quantity::Number, i64::from(m))),
+    }
+}
+
+fn meter(p: &Point) -> MeterReport {
+    let (pulse_weight_litres, pulse_weight_kilowatt_hours) = amount(p.medium, Some(p.meter.pulse_weight));
+    let (rollover_at_litres, rollover_at_kilowatt_hours) = amount(p.medium, p.meter.rollover_at);
+    let (max_litres_per_hour, max_kilowatts) = rate(p.medium, Some(p.meter.max_flow));
+    MeterReport {
+        serial: p.meter.serial.clone(),
+        pulse_weight_litres,
+        pulse_weight_kilowatt_hours,
+        rollover_at_litres,
+        rollover_at_kilowatt_hours,
+        max_litres_per_hour,
+        max_kilowatts,
+        mean_flow_over_seconds: p.meter.mean_flow_over.map(|ms| ms.0 / 1_000),
     }
 }
 

@@ -4,10 +4,10 @@ use super::error::{Error, Problem};
 use super::handles::{Snapshots, Store};
 use super::params::Params;
 use super::tagged::Tagged;
-use super::{clock, meters, time_param};
+use super::{clock, dto, meters, time_param};
 use crate::domain::engine::Snapshot;
 use crate::domain::time::{Month, Ms, Ts};
-use crate::domain::topology::{PointIx, Topology};
+use crate::domain::topology::{Medium, PointIx, Topology};
 use crate::history::{self, Period, Register, Span};
 use crate::texts::{Decimal, Stamp, say};
 use axum::extract::State;
@@ -33,8 +33,6 @@ pub struct Totals {
     from: Stamp,
     /// Not part of the span.
     to: Stamp,
-    /// Of every number: `L`.
-    unit: &'static str,
     /// Whole months or days of the compound's calendar, without a hole; `from` and `to` are widened to them.
     periods: Vec<TotalPeriod>,
     /// In the order of the config.
@@ -66,6 +64,11 @@ pub struct MeterTotals {
     /// Key of the point.
     key: String,
     name: String,
+    /// What it counts: `water`, `hot_water`, `heat`, `electricity` or `gas`.
+    #[schema(value_type = String)]
+    medium: Medium,
+    /// Of its numbers: `L`, or `kWh` of heat and electricity.
+    unit: &'static str,
     /// Days from here on are not told yet: their readings are still coming, or none came since. Null where none is told.
     until: Option<Stamp>,
     /// One for each of `periods`; null where nothing of it is told.
@@ -75,8 +78,10 @@ pub struct MeterTotals {
 /// What passed in a month or on a day.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PeriodTotal {
-    /// Null where nothing is known.
+    /// Null where nothing is known, and of heat and electricity.
     litres: Option<Decimal>,
+    /// Of heat and electricity; null where nothing is known.
+    kilowatt_hours: Option<Decimal>,
     /// How many of its days are told, and so counted.
     days: u32,
     /// All its days are told and complete: nothing is missing, and nothing can be on the wrong side of a midnight.
@@ -142,15 +147,20 @@ fn answer(
 ) -> Totals {
     let tz = &topology.tz;
     let edge = |period: Option<&(String, Span)>, of: fn(Span) -> Ts, or| Stamp::new(period.map_or(or, |p| of(p.1)), tz);
-    let total = |t: history::Total| PeriodTotal { litres: t.volume.map(Decimal::litres), days: t.days, complete: t.complete };
+    let total = |medium: Medium, t: history::Total| {
+        let (litres, kilowatt_hours) = dto::amount(medium, t.volume);
+        PeriodTotal { litres, kilowatt_hours, days: t.days, complete: t.complete }
+    };
     let meter = |((ix, _), found): (&(PointIx, Option<Register>), history::PointTotals)| {
         let point = topology.point(*ix);
         MeterTotals {
             id: snapshot.points.get(ix.0 as usize).map(|p| p.id.clone()),
             key: point.key.clone(),
             name: point.name.clone(),
+            medium: point.medium,
+            unit: if point.medium.is_energy() { "kWh" } else { "L" },
             until: Stamp::maybe(found.until, tz),
-            totals: found.totals.into_iter().map(|t| t.map(total)).collect(),
+            totals: found.totals.into_iter().map(|t| t.map(|t| total(point.medium, t))).collect(),
         }
     };
     Totals {
@@ -160,7 +170,6 @@ fn answer(
         },
         from: edge(found.periods.first(), |s| s.from, span.from),
         to: edge(found.periods.last(), |s| s.to, span.to),
-        unit: "L",
         meters: points.iter().zip(found.points).map(meter).collect(),
         periods: found
             .periods

@@ -8,6 +8,7 @@ mod harness;
 mod heard;
 mod ledger;
 mod living;
+mod mediums;
 mod office;
 mod outage;
 mod sensors;

@@ -154,3 +154,46 @@ fn nobody_is_told_unless_the_config_wants_it() {
     ear.until("the end", |h| h.contains_key("heyun/gateway/end"));
     assert_eq!(ear.heard.len(), 1, "{:#?}", ear.heard);
 }
+
+#[test]
+fn each_medium_is_announced_as_what_it_is() {
+    const MORE: &str = r#"
+meters = [
+  { id = "heat", kind = "bulk", at = "b15", medium = "heat", topic = "energy/heat" },
+  { id = "power", kind = "bulk", at = "b15", medium = "electricity", device = false },
+  { id = "gas", kind = "bulk", at = "b15", medium = "gas", device = false },
+  { id = "hot", kind = "bulk", at = "b15", medium = "hot-water", device = false },
+]
+"#;
+    const ENERGY: &str = r#"
+[[mqtt.subscriptions]]
+name = "energy"
+topic = "energy/+"
+format = "plain"
+unit = "kWh"
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let mut ear = Ear::new(&broker);
+    let text = format!("{MORE}{}", config(broker.port, &folder.path().join("heyun.db"), ENERGY));
+    let announcing = text.replacen("[[mqtt.subscriptions]]", "announce = \"homeassistant\"\n[[mqtt.subscriptions]]", 1);
+    let d = Daemon::start(folder.path(), &announcing);
+    ear.until("the gateway is there", is(STATUS, "online"));
+    for (meter, class, unit, field) in [
+        ("heat", "energy", "kWh", "total_kwh"),
+        ("power", "energy", "kWh", "total_kwh"),
+        ("gas", "gas", "m³", "total_m3"),
+        ("hot", "water", "m³", "total_m3"),
+    ] {
+        let c = ear.json(&format!("homeassistant/sensor/heyun_test-1/{meter}/config"));
+        let template = format!("{{{{ value_json.{field} }}}}");
+        assert_eq!((&c["device_class"], &c["unit_of_measurement"]), (&class.into(), &unit.into()), "{meter}");
+        assert_eq!((&c["value_template"], &c["state_class"]), (&template.into(), &"total_increasing".into()), "{meter}");
+    }
+    broker.publish(&["-q", "1", "-t", "energy/heat", "-m", "13187.2"]);
+    let state = "heyun/gateway/test-1/meters/heat";
+    ear.until("the register is told", |h| h.contains_key(state));
+    let s = ear.json(state);
+    assert_eq!((s["total_kwh"].to_string(), s.get("total_m3")), ("13187.2".into(), None));
+    d.stop();
+}

@@ -10,6 +10,7 @@ mod discover;
 mod harness;
 mod ledger;
 mod lifecycle;
+mod mediums;
 mod payloads;
 mod publisher;
 mod readme;

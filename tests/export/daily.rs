@@ -1,9 +1,10 @@
 //! Days: what was used on each, and what is said where that cannot be known.
 
 use crate::rows::{EN, ZH, export, golden, request};
-use crate::store::{BULK, FLAT, MAKE_UP, World, flagged, row};
+use crate::store::{BULK, FLAT, GAS, HEAT, MAKE_UP, World, flagged, row};
 use heyun::domain::reading::{Flags, Row};
 use heyun::domain::time::{Ms, Ts};
+use heyun::domain::topology::Medium;
 use heyun::export::{Form, Kind, Wanted};
 use proptest::prelude::*;
 
@@ -35,6 +36,27 @@ fn days_for_programs_and_for_the_clerk() {
     w.commit((0..30).map(|h| row(FLAT, day + Ms::hours(9) + Ms::minutes(7) + Ms::hours(h), &[Some(50 + h)])).collect());
     golden("daily-en.csv", &days(&w, ("2026-11-01", "2026-11-04"), "", EN));
     golden("daily-zh.csv", &days(&w, ("2026-11-01", "2026-11-04"), "", ZH));
+}
+
+#[test]
+fn what_is_no_water_stands_in_columns_of_its_own_unit() {
+    let mut w = World::mixed();
+    let day = w.at("2026-11-01");
+    let hours = |source, from: i64, step: i64| (0..50).map(move |h| row(source, day + Ms::hours(h), &[Some(from + h * step)]));
+    // 20.125 kWh of heat an hour, two pulses of gas of 10 L each, 10 L of water.
+    w.commit(hours(HEAT, 5_000_000, 20_125).chain(hours(GAS, 700, 2)).chain(hours(MAKE_UP, 100_000, 10_000)).collect());
+    let span = ("2026-11-01", "2026-11-03");
+    golden("daily-mixed-en.csv", &days(&w, span, "", EN));
+    golden("daily-mixed-zh.csv", &days(&w, span, "", ZH));
+    let raw = |wanted: &Wanted| export(&w, &request(&w, Kind::Raw, ("2026-11-01", "2026-11-01T02:00:00+08:00"), wanted, EN)).0;
+    golden("raw-mixed-en.csv", &raw(&Wanted::default()));
+
+    // Water alone is as it always was.
+    let water = Wanted { mediums: vec![Medium::Water], ..Wanted::default() };
+    let csv = raw(&water);
+    assert!(csv.lines().next().unwrap().ends_with("register_m3,quality") && csv.lines().count() == 3, "{csv}");
+    let values = export(&w, &request(&w, Kind::Values, span, &Wanted { mediums: vec![Medium::Heat], ..Wanted::default() }, EN)).0;
+    assert!(values.lines().nth(1).unwrap().contains(",5000000,Wh,measured,h1-heat"), "{values}");
 }
 
 #[test]

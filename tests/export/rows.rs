@@ -100,6 +100,7 @@ fn spans_are_half_open_and_selections_add_up() {
         meters: meters.iter().map(|s| (*s).to_owned()).collect(),
         places: places.iter().map(|s| (*s).to_owned()).collect(),
         kinds: kinds.to_vec(),
+        mediums: vec![],
     };
     let everything = Wanted::default();
     assert_eq!(raw(("2026-11-01", "2026-11-02"), &everything).len(), 5, "the reading of the second midnight is the next day's");

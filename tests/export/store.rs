@@ -25,6 +25,35 @@ pub const FLAT: u32 = 2;
 pub const MAKE_UP: u32 = 3;
 /// Heard, but no metering point reads it.
 pub const VALVE: u32 = 4;
+/// Of [`World::mixed`] alone.
+pub const HEAT: u32 = 5;
+pub const GAS: u32 = 6;
+
+/// A heat meter, and a gas meter by pulses.
+const MORE_METERS: &str = r#"
+[[meters]]
+id = "h1-heat"
+name = "供热表"
+kind = "bulk"
+medium = "heat"
+at = "h1"
+device = "h1"
+subscription = "heat"
+[[meters]]
+id = "h1-101-gas"
+name = "燃气表"
+kind = "sub"
+medium = "gas"
+at = "h1-101"
+pulse_weight = "10 L"
+device = "gas"
+subscription = "pulses"
+[[mqtt.subscriptions]]
+name = "heat"
+topic = "heat/+"
+format = "plain"
+unit = "kWh"
+"#;
 
 impl World {
     pub fn new() -> World {
@@ -32,8 +61,16 @@ impl World {
     }
 
     pub fn in_zone(zone: &str) -> World {
-        let text = include_str!("community.toml").replace("Asia/Shanghai", zone);
-        let config = heyun::config::parse(&text, heyun::config::Catalogue::default()).unwrap_or_else(|p| panic!("{p:?}"));
+        World::of(&include_str!("community.toml").replace("Asia/Shanghai", zone))
+    }
+
+    /// With meters of more than water.
+    pub fn mixed() -> World {
+        World::of(&format!("{}{MORE_METERS}", include_str!("community.toml")))
+    }
+
+    fn of(text: &str) -> World {
+        let config = heyun::config::parse(text, heyun::config::Catalogue::default()).unwrap_or_else(|p| panic!("{p:?}"));
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("heyun.toml"), text.replace("\"heyun.db\"", &format!("{:?}", dir.path().join("heyun.db")))).unwrap();
         let (writer, reader) = heyun::store::open(&Settings { path: dir.path().join("heyun.db") }).unwrap();
@@ -48,6 +85,8 @@ impl World {
             source(FLAT, "pulses/101", &[("value", Quantity::Pulses)]),
             source(MAKE_UP, "water/makeup", &[("value", Quantity::Volume)]),
             source(VALVE, "+evil,topic", &[("value", Quantity::Temperature)]),
+            source(HEAT, "heat/h1", &[("value", Quantity::Energy)]),
+            source(GAS, "pulses/gas", &[("value", Quantity::Pulses)]),
         ];
         let mut world = World { topology: config.topology, reader, writer: Some(writer), batch: 0, dir };
         world.commit_with(vec![], sources);

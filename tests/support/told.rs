@@ -5,9 +5,10 @@ use heyun::domain::engine::SourceRecord;
 use heyun::domain::reading::SourceId;
 use heyun::domain::time::{Day, Month, Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible,
+    Topology,
 };
-use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use heyun::domain::units::{Amount, Quantity, Rate};
 use heyun::history::{Register, Scale, Span, buckets};
 use heyun::store::{DayVolume, MonthVolume, Reader, Series};
 use jiff::tz::TimeZone;
@@ -26,14 +27,15 @@ pub fn topology(zone: &str, points: u32) -> Topology {
         kind: PointKind::Sub,
         place: PlaceIx(0),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,
         meter: Meter {
             serial: None,
-            pulse_weight: Millilitres::litres(1),
+            pulse_weight: Amount::litres(1),
             rollover_at: None,
-            max_flow: MillilitresPerHour::litres(5_000),
+            max_flow: Rate::litres(5_000),
             mean_flow_over: None,
         },
         source: Some(Binding { topic: format!("water/{i}"), feed: FeedIx(0), column: Some(0) }),

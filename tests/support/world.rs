@@ -2,9 +2,9 @@
 
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
 };
-use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use heyun::domain::units::{Amount, Quantity, Rate};
 use jiff::tz::TimeZone;
 
 /// 2026-10-20T00:00 in Shanghai.
@@ -29,14 +29,15 @@ pub fn topology() -> Topology {
         kind,
         place: PlaceIx(place),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,
         meter: Meter {
             serial: None,
-            pulse_weight: Millilitres::litres(1),
-            rollover_at: (topic == 1).then(|| Millilitres::litres(1_000)),
-            max_flow: MillilitresPerHour::litres(if topic == 0 { 100_000 } else { 2_000 }),
+            pulse_weight: Amount::litres(1),
+            rollover_at: (topic == 1).then(|| Amount::litres(1_000)),
+            max_flow: Rate::litres(if topic == 0 { 100_000 } else { 2_000 }),
             mean_flow_over: None,
         },
         source: Some(Binding { topic: TOPICS[topic].into(), feed: FeedIx(0), column: Some(0) }),
@@ -44,8 +45,8 @@ pub fn topology() -> Topology {
         price_milliyuan_per_tonne: None,
     };
     let limits = |hour, month, silent: Option<i64>| Limits {
-        per_hour: Some(Millilitres::litres(hour)),
-        per_month: Some(Millilitres::tonnes(month)),
+        per_hour: Some(Amount::litres(hour)),
+        per_month: Some(Amount::tonnes(month)),
         silent_after: silent.map(Ms::hours),
     };
     Topology {

@@ -8,10 +8,10 @@ use heyun::domain::flag::{Flag, FlagSet};
 use heyun::domain::reading::{Reading, Refused, Reject, Values};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
-    ValveCard,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible,
+    Topology, ValveCard,
 };
-use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity};
+use heyun::domain::units::{Amount, Quantity, Rate};
 use heyun::history::{Historian, Step};
 use heyun::store::{Batch, EventRecord, LedgerRecord, Reader, Settings, Writer};
 use heyun::web::{Batches, Broker, BrokerState, CommandRequest, DiscoveryDoor, Handles, Health, StoreHealth, StoreState, router};
@@ -46,14 +46,15 @@ fn topology() -> Topology {
         kind,
         place: PlaceIx(place),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,
         meter: Meter {
             serial: None,
-            pulse_weight: Millilitres::litres(1),
+            pulse_weight: Amount::litres(1),
             rollover_at: None,
-            max_flow: MillilitresPerHour::litres(20_000),
+            max_flow: Rate::litres(20_000),
             mean_flow_over: None,
         },
         source: Some(Binding { topic: topic.into(), feed: FeedIx(feed), column: Some(0) }),
@@ -61,7 +62,7 @@ fn topology() -> Topology {
         price_milliyuan_per_tonne: None,
     };
     let mut bulk = point("b15", "15号楼总表", PointKind::Bulk, 2, "water/b15", 0);
-    bulk.limits.per_hour = Some(Millilitres::litres(500));
+    bulk.limits.per_hour = Some(Amount::litres(500));
     bulk.price_milliyuan_per_tonne = Some(3_850);
     bulk.valve = Some(ValveCard { place: "15号楼地下室".into(), key_holder: Some("楼栋长".into()), ..ValveCard::default() });
     let mut flat = point("101", "101户", PointKind::Sub, 3, "water/101", 1);

@@ -132,7 +132,7 @@ async fn a_misreading_is_ignored_by_name_and_a_mean_flow_ends_with_its_span() {
 #[tokio::test]
 async fn what_passed_in_a_span_is_cut_at_its_edges() {
     use heyun::domain::topology::PointIx;
-    use heyun::domain::units::Millilitres;
+    use heyun::domain::units::Amount;
     use heyun::history::{Passed, Register, Span, passed};
     let (handles, core, _health, _dir) = crate::gateway::handles();
     core.lock().unwrap().bulk(&[(-10, 1_000), (10, 1_020), (20, 1_030), (30, 3), (40, 5), (50, 9), (60, 29)]);
@@ -141,7 +141,7 @@ async fn what_passed_in_a_span_is_cut_at_its_edges() {
     assert_eq!(Register::now(&handles.topology, &handles.snapshot.borrow(), PointIx(0)), Some(register.clone()));
     let at = |minute: i64| ts(DAY) + Ms::minutes(minute);
     let of = |from, to| passed(&handles.reader, &handles.topology, PointIx(0), &register, Span { from: at(from), to: at(to) }).unwrap();
-    let litres = Millilitres::litres;
+    let litres = Amount::litres;
     assert_eq!(of(0, 61), Passed { volume: litres(10 + 10 + 6 + 20), until: Some(at(60)) });
     assert_eq!(of(5, 15), Passed { volume: litres(10), until: Some(at(15)) });
     assert_eq!(of(55, 90), Passed { volume: litres(10), until: Some(at(60)) });

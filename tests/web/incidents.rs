@@ -34,7 +34,7 @@ async fn a_leak_becomes_a_file_with_findings_evidence_and_history() {
     assert_eq!((f["code"].clone(), f["point"].clone(), f["cleared_at"].clone()), (json!("leak_hourly_limit"), json!("b15"), Value::Null));
     assert_eq!(f["args"]["limit_litres"], json!(500));
     assert_eq!(f["args"]["seen_litres"], json!(1_390));
-    assert_eq!(f["evidence"][0], json!({ "time": "2026-11-10T00:00:00+08:00", "register_litres": 1_000 }));
+    assert_eq!(f["evidence"][0], json!({ "time": "2026-11-10T00:00:00+08:00", "register_litres": 1_000, "register_kilowatt_hours": null }));
     assert_eq!(f["start"]["earliest"], "2026-11-10T00:00:00+08:00");
     // Those readings are old: nobody knows what flows now.
     let water = json!({ "since": "2026-11-10T00:00:00+08:00", "litres_per_minute": null, "tonnes": 1.39, "yuan": 5.35 });

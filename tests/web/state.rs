@@ -31,9 +31,9 @@ async fn a_meter_tells_how_it_is() {
     let path: Vec<&Value> = m["place"].as_array().unwrap().iter().map(|s| &s["name"]).collect();
     assert_eq!(path, ["官坊街社区", "和韵小区", "15号楼"]);
     assert_eq!(m["last_reading_at"], "2026-11-10T00:30:00+08:00");
-    assert_eq!(m["register_litres"], json!(1_061));
+    assert_eq!((&m["medium"], &m["register_litres"], &m["register_kilowatt_hours"]), (&json!("water"), &json!(1_061), &Value::Null));
     assert_eq!(m["flow_litres_per_hour"], json!(124));
-    assert_eq!(m["month"], json!({ "month": "2026-11", "tonnes": 0.061, "yuan": 0.23 }));
+    assert_eq!(m["month"], json!({ "month": "2026-11", "tonnes": 0.061, "cubic_metres": null, "kilowatt_hours": null, "yuan": 0.23 }));
     assert_eq!(m["steps"]["forward"], 2);
     assert_eq!((m["kind"].clone(), m["boundary"].clone(), m["responsible"].clone()), (json!("bulk"), json!("assessment"), json!("owners")));
     assert!(m["data_age_seconds"].as_i64().unwrap() >= 0);
@@ -52,7 +52,7 @@ async fn where_no_price_is_known_no_yuan_is_shown_and_a_mean_flow_has_no_registe
     }
     g.core().commit();
     let m = g.get("/api/v1/meters/loop").await.ok();
-    assert_eq!(m["month"], json!({ "month": "2026-11", "tonnes": 0.03 }));
+    assert_eq!(m["month"], json!({ "month": "2026-11", "tonnes": 0.03, "cubic_metres": null, "kilowatt_hours": null }));
     assert_eq!((m["register_litres"].clone(), m["flow_litres_per_hour"].clone()), (Value::Null, json!(40)));
     assert_eq!(m["last_reading_at"], "2026-11-10T00:45:00+08:00");
 }

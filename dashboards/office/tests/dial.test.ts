@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { litresOf, millilitresOf } from '../src/lib/dial';
+import { kilowattHoursOf, litresOf, smallestOf, typedOf } from '../src/lib/dial';
 
 test('m³ become litres to the last digit', () => {
   const cases: [string, string][] = [
@@ -26,5 +26,19 @@ test('what no dial shows is refused', () => {
 });
 
 test('litres are whole millilitres', () => {
-  assert.deepEqual(['338304', '0.5', '115250.25', '0', '123456789123.456'].map(millilitresOf), [338_304_000, 500, 115_250_250, 0, 123_456_789_123_456]);
+  assert.deepEqual(['338304', '0.5', '115250.25', '0', '123456789123.456'].map(smallestOf), [338_304_000, 500, 115_250_250, 0, 123_456_789_123_456]);
+});
+
+test('kWh stay kWh, to the watt-hour', () => {
+  const cases: [string, string][] = [
+    ['13187.2', '13187.2'], ['0013187.200', '13187.2'], ['13187', '13187'], ['13187.', '13187'], ['0', '0'], ['000', '0'], ['0.001', '0.001'], ['4.35', '4.35'],
+    ['１３１８７。２', '13187.2'], ['123456789012.345', '123456789012.345'],
+  ];
+  for (const [typed, written] of cases) assert.equal(kilowattHoursOf(typed), written, typed);
+  for (const typed of ['', '.5', '-1', '1,234', '0.0001', '1e3', '1234567890123']) assert.equal(kilowattHoursOf(typed), null, typed);
+  assert.deepEqual(['13187.2', '0.001', '123456789012.345'].map(smallestOf), [13_187_200, 1, 123_456_789_012_345]);
+});
+
+test('the medium says which', () => {
+  assert.deepEqual((['water', 'hot_water', 'gas', 'heat', 'electricity'] as const).map((m) => typedOf(m, '1.5')), ['1500', '1500', '1500', '1.5', '1.5']);
 });

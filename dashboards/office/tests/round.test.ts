@@ -9,8 +9,8 @@ import { byHand, sheets, verdict } from '../src/lib/round';
 const LAST = '2026-10-16T09:00:00+08:00';
 const DAYS = (n: number): number => Date.parse(LAST) + n * 86_400_000;
 const line = (more: Partial<BookLine> = {}): BookLine => ({
-  key: 'cellar', name: '地下室表', place: [], serial: null, last: { time: LAST, register_litres: 115_250.25 },
-  litres_per_day: 1000, expected_litres: 125_250, most_litres: 1_315_250, ...more,
+  key: 'cellar', name: '地下室表', medium: 'water', place: [], serial: null, last: { time: LAST, register_litres: 115_250.25, register_kilowatt_hours: null },
+  litres_per_day: 1000, expected_litres: 125_250, most_litres: 1_315_250, kilowatt_hours_per_day: null, expected_kilowatt_hours: null, most_kilowatt_hours: null, ...more,
 });
 
 test('nothing is said of nothing', () => {
@@ -29,6 +29,16 @@ test('a reading that should be looked at again', () => {
   assert.equal(verdict('1315.250', line(), DAYS(10))?.kind, 'fine');
   assert.equal(verdict('1315.251', line(), DAYS(10))?.kind, 'more');
   assert.equal(verdict('125,250', line(), DAYS(10))?.kind, 'unreadable');
+});
+
+test('a meter of electricity is judged in kWh', () => {
+  const energy = (more: Partial<BookLine> = {}): BookLine => line({
+    medium: 'electricity', last: { time: LAST, register_litres: null, register_kilowatt_hours: 1_234.5 }, most_litres: null, most_kilowatt_hours: 3_634.5, ...more,
+  });
+  assert.deepEqual(verdict('1246.5', energy(), DAYS(1)), { kind: 'fine', used: 12, perDay: 12 });
+  assert.deepEqual(verdict('1234.25', energy(), DAYS(1)), { kind: 'lower', used: -0.25, perDay: -0.25 });
+  assert.equal(verdict('3634.501', energy(), DAYS(1))?.kind, 'more');
+  assert.equal(verdict('1246.5001', energy(), DAYS(1))?.kind, 'unreadable');
 });
 
 test('so soon after the last reading nothing is said of a day', () => {
@@ -63,8 +73,8 @@ test('the compound\'s clock tells an instant', () => {
 test('what does not count is marked among the readings', () => {
   const at = (minute: number): string => `2026-11-24T00:${String(minute).padStart(2, '0')}:00+08:00`;
   const flow: Flow = {
-    from: at(0), to: at(59), resolution: 'raw', litres: 0, buckets: [], next: null,
-    intervals: [{ from: at(0), to: at(30), litres: null, litres_per_hour: null, kind: 'jump', gap: false }],
+    from: at(0), to: at(59), resolution: 'raw', medium: 'water', litres: 0, kilowatt_hours: null, buckets: [], next: null,
+    intervals: [{ from: at(0), to: at(30), litres: null, litres_per_hour: null, kilowatt_hours: null, kilowatts: null, kind: 'jump', gap: false }],
     ignored: [{ time: at(0), why: 'first' }, { time: at(15), why: 'spike' }, { time: at(45), why: 'held' }],
   };
   assert.deepEqual(doubtful(flow).map((d) => d.why), ['spike', 'jump', 'held']);
@@ -73,7 +83,7 @@ test('what does not count is marked among the readings', () => {
     columns: [{ name: 'battery', quantity: 'voltage', unit: 'V' }, { name: 'total', quantity: 'pulses', unit: '1' }], register: 1, next: null,
     readings: [0, 15, 20, 30, 45].map((m) => ({ time: at(m), values: [3.6, m === 20 ? null : m] })),
   };
-  assert.deepEqual(picks(readings, flow, 10).map((p) => [p.time, p.litres, p.why]), [
+  assert.deepEqual(picks(readings, flow, 10).map((p) => [p.time, p.register, p.why]), [
     [at(45), 450, 'held'], [at(30), 300, 'jump'], [at(15), 150, 'spike'], [at(0), 0, null],
   ]);
 });

@@ -3,7 +3,7 @@
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
 use crate::domain::time::{Ms, Ts};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -26,13 +26,13 @@ pub struct Hourly {
 struct Stretch {
     from: Mark,
     to: Mark,
-    volume: Millilitres,
+    volume: Amount,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Over {
     /// The largest excess that was reported.
-    reported: Millilitres,
+    reported: Amount,
     /// The newest reading at which the hour was over the limit.
     last: Ts,
     /// When it was last said.
@@ -43,7 +43,7 @@ struct Over {
 
 impl Hourly {
     /// Takes the next passage; speaks when the hour up to its end passed more than `limit`.
-    pub fn passed(&mut self, p: Passage, limit: Option<Millilitres>) -> Option<Said> {
+    pub fn passed(&mut self, p: Passage, limit: Option<Amount>) -> Option<Said> {
         match self.window.back_mut() {
             Some(s) if s.to.ts == p.from.ts && p.to.ts - s.from.ts <= GRAIN => {
                 s.to = p.to;
@@ -57,7 +57,7 @@ impl Hourly {
             self.window.pop_front();
         }
         let limit = limit?;
-        let seen: Millilitres = self.window.iter().map(|s| within(s, since)).sum();
+        let seen: Amount = self.window.iter().map(|s| within(s, since)).sum();
         if seen <= limit {
             if self.over.is_some_and(|o| now - o.last > REARM) {
                 self.over = None;
@@ -98,7 +98,7 @@ impl Hourly {
 }
 
 /// The part of a stretch's volume that lies after `since`, spread evenly over it.
-fn within(s: &Stretch, since: Ts) -> Millilitres {
+fn within(s: &Stretch, since: Ts) -> Amount {
     if s.from.ts >= since { s.volume } else { s.volume.scaled((s.to.ts - since).0, (s.to.ts - s.from.ts).0) }
 }
 
@@ -107,8 +107,8 @@ mod tests {
     use super::*;
 
     fn passage(from_min: i64, to_min: i64, from_l: i64, to_l: i64) -> Passage {
-        let mark = |m: i64, l: i64| Mark { ts: Ts(m * 60_000), register: Millilitres::litres(l) };
-        Passage { from: mark(from_min, from_l), to: mark(to_min, to_l), volume: Millilitres::litres(to_l - from_l) }
+        let mark = |m: i64, l: i64| Mark { ts: Ts(m * 60_000), register: Amount::litres(l) };
+        Passage { from: mark(from_min, from_l), to: mark(to_min, to_l), volume: Amount::litres(to_l - from_l) }
     }
 
     fn seen(said: Option<Said>) -> Option<(i64, News)> {
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn speaks_once_when_the_hour_is_over_and_again_when_it_grew_by_half() {
         let mut h = Hourly::default();
-        let limit = Some(Millilitres::litres(100));
+        let limit = Some(Amount::litres(100));
         assert_eq!(seen(h.passed(passage(0, 30, 0, 60), limit)), None);
         assert_eq!(seen(h.passed(passage(30, 60, 60, 120), limit)), Some((120, News::First)));
         assert_eq!(seen(h.passed(passage(60, 90, 120, 190), limit)), None, "130 is not half more");
@@ -131,14 +131,14 @@ mod tests {
     #[test]
     fn a_passage_longer_than_an_hour_counts_by_its_mean() {
         let mut h = Hourly::default();
-        assert_eq!(seen(h.passed(passage(0, 1440, 0, 2_399), Some(Millilitres::litres(100)))), None);
-        assert_eq!(seen(h.passed(passage(1440, 2880, 2_399, 4_823), Some(Millilitres::litres(100)))), Some((101, News::First)));
+        assert_eq!(seen(h.passed(passage(0, 1440, 0, 2_399), Some(Amount::litres(100)))), None);
+        assert_eq!(seen(h.passed(passage(1440, 2880, 2_399, 4_823), Some(Amount::litres(100)))), Some((101, News::First)));
     }
 
     #[test]
     fn after_a_quiet_day_it_speaks_from_the_limit_on() {
         let mut h = Hourly::default();
-        let limit = Some(Millilitres::litres(100));
+        let limit = Some(Amount::litres(100));
         assert_eq!(seen(h.passed(passage(0, 60, 0, 200), limit)), Some((200, News::First)));
         assert_eq!(seen(h.passed(passage(60, 1400, 200, 201), limit)), None);
         assert_eq!(seen(h.passed(passage(1400, 1460, 201, 331), limit)), None, "within the day: 130 after 200 says nothing new");
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn what_goes_on_unchanged_is_said_to_go_on_once_a_day() {
         let mut h = Hourly::default();
-        let limit = Some(Millilitres::litres(100));
+        let limit = Some(Amount::litres(100));
         let said: Vec<_> =
             (0..60).filter_map(|k| seen(h.passed(passage(k * 60, k * 60 + 60, k * 150, k * 150 + 150), limit)).map(|s| (k, s.1))).collect();
         assert_eq!(said, [(0, News::First), (24, News::Still), (48, News::Still)]);
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn a_meter_that_reports_every_second_keeps_the_window_small() {
         let mut h = Hourly::default();
-        let mark = |s: i64| Mark { ts: Ts(s * 1_000), register: Millilitres(s) };
+        let mark = |s: i64| Mark { ts: Ts(s * 1_000), register: Amount(s) };
         for s in 0..20_000 {
-            h.passed(Passage { from: mark(s), to: mark(s + 1), volume: Millilitres(1) }, Some(Millilitres(3_600)));
+            h.passed(Passage { from: mark(s), to: mark(s + 1), volume: Amount(1) }, Some(Amount(3_600)));
         }
         assert!(h.window.len() <= 122, "{}", h.window.len());
     }

@@ -9,7 +9,7 @@ pub mod silence;
 
 use super::finding::{FindingKind, Mark, StartRange};
 use super::time::Ms;
-use super::units::Millilitres;
+use super::units::Amount;
 
 /// A finding that was over this long before it was found is only recorded.
 pub const HISTORIC_AFTER: Ms = Ms::hours(24);
@@ -19,7 +19,7 @@ pub const HISTORIC_AFTER: Ms = Ms::hours(24);
 pub struct Passage {
     pub from: Mark,
     pub to: Mark,
-    pub volume: Millilitres,
+    pub volume: Amount,
 }
 
 /// Whether what a rule says is news.
@@ -41,6 +41,6 @@ pub struct Said {
 }
 
 /// True if an excess that was reported at `before` is worth another word at `now`: it has grown by half.
-fn grown_by_half(before: Millilitres, now: Millilitres) -> bool {
+fn grown_by_half(before: Amount, now: Amount) -> bool {
     now.0 >= before.0.saturating_add(before.0 / 2)
 }

@@ -3,7 +3,7 @@
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
 use crate::domain::time::{Month, Ms, Ts};
-use crate::domain::units::Millilitres;
+use crate::domain::units::Amount;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -29,11 +29,11 @@ struct Current {
     month: Month,
     start: Ts,
     end: Ts,
-    used: Millilitres,
+    used: Amount,
     /// The reading from which this month is counted.
     first: Mark,
-    reported_limit: Option<Millilitres>,
-    reported_projection: Option<Millilitres>,
+    reported_limit: Option<Amount>,
+    reported_projection: Option<Amount>,
 }
 
 impl Current {
@@ -43,7 +43,7 @@ impl Current {
             month,
             start: month.start(tz),
             end: month.end(tz),
-            used: Millilitres::ZERO,
+            used: Amount::ZERO,
             first: from,
             reported_limit: None,
             reported_projection: None,
@@ -53,12 +53,12 @@ impl Current {
 
 impl Monthly {
     /// The month of the newest reading and what passed in it so far.
-    pub fn used(&self) -> Option<(Month, Millilitres)> {
+    pub fn used(&self) -> Option<(Month, Amount)> {
         self.current.map(|c| (c.month, c.used))
     }
 
     /// Takes the next passage. One that crosses the month's edge is split evenly over its time; each month that it touches may speak.
-    pub fn passed(&mut self, p: Passage, limit: Option<Millilitres>, tz: &TimeZone) -> Vec<Said> {
+    pub fn passed(&mut self, p: Passage, limit: Option<Amount>, tz: &TimeZone) -> Vec<Said> {
         self.since.get_or_insert(p.from.ts);
         let mut said = vec![];
         let (mut from, mut left) = (p.from, p.volume);
@@ -89,7 +89,7 @@ impl Monthly {
     }
 
     /// used + last 24 whole hours × days that are left. Says nothing before a whole day was counted.
-    fn projection(&mut self, at: Mark, limit: Millilitres) -> Option<Said> {
+    fn projection(&mut self, at: Mark, limit: Amount) -> Option<Said> {
         let since = self.since?;
         let c = self.current.as_mut()?;
         if at.ts - since < DAY {
@@ -117,7 +117,7 @@ impl Monthly {
     }
 }
 
-fn over_limit(c: &mut Current, at: Mark, limit: Millilitres) -> Option<Said> {
+fn over_limit(c: &mut Current, at: Mark, limit: Amount) -> Option<Said> {
     if c.used <= limit || c.reported_limit.is_some_and(|before| !grown_by_half(before, c.used)) {
         return None;
     }
@@ -126,7 +126,7 @@ fn over_limit(c: &mut Current, at: Mark, limit: Millilitres) -> Option<Said> {
     Some(Said { kind, start: StartRange { earliest: c.start, latest: at.ts }, news, evidence: vec![c.first, at] })
 }
 
-fn news(reported_before: Option<Millilitres>) -> News {
+fn news(reported_before: Option<Amount>) -> News {
     if reported_before.is_some() { News::Grown } else { News::First }
 }
 
@@ -134,14 +134,14 @@ fn news(reported_before: Option<Millilitres>) -> News {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct LastDay {
     /// At `hour % HOURS`.
-    hours: [Millilitres; SLOTS],
+    hours: [Amount; SLOTS],
     /// The running hour.
     running: i64,
 }
 
 impl LastDay {
     /// The 24 whole hours before the running one.
-    fn volume(&self) -> Millilitres {
+    fn volume(&self) -> Amount {
         (self.running - 24..self.running).map(|h| self.hours[slot(h)]).sum()
     }
 
@@ -153,7 +153,7 @@ impl LastDay {
         let turned = running > self.running;
         if turned {
             for h in (self.running + 1).max(running - HOURS + 1)..=running {
-                self.hours[slot(h)] = Millilitres::ZERO;
+                self.hours[slot(h)] = Amount::ZERO;
             }
             self.running = running;
         }
@@ -197,12 +197,9 @@ mod tests {
             let next = t + Ms::minutes(15);
             let (a, b) = (*register, *register + litres_per_hour * 250);
             *register = b;
-            let p = Passage {
-                from: Mark { ts: t, register: Millilitres(a) },
-                to: Mark { ts: next, register: Millilitres(b) },
-                volume: Millilitres(b - a),
-            };
-            for s in m.passed(p, Some(Millilitres::tonnes(limit_t)), &tz) {
+            let p =
+                Passage { from: Mark { ts: t, register: Amount(a) }, to: Mark { ts: next, register: Amount(b) }, volume: Amount(b - a) };
+            for s in m.passed(p, Some(Amount::tonnes(limit_t)), &tz) {
                 said.push((next.to_string(), s.kind.code(), s.news == News::Grown));
             }
             t = next;
@@ -214,29 +211,29 @@ mod tests {
     fn the_month_begins_where_the_compound_lives() {
         let (mut m, mut r) = (Monthly::default(), 0);
         feed(&mut m, &mut r, "2026-10-31T12:00:00Z", "2026-10-31T16:00:00Z", 100, 1000);
-        assert_eq!(m.used(), Some((Month { year: 2026, month: 10 }, Millilitres::litres(400))));
+        assert_eq!(m.used(), Some((Month { year: 2026, month: 10 }, Amount::litres(400))));
         feed(&mut m, &mut r, "2026-10-31T16:00:00Z", "2026-10-31T18:00:00Z", 100, 1000);
-        assert_eq!(m.used(), Some((Month { year: 2026, month: 11 }, Millilitres::litres(200))));
+        assert_eq!(m.used(), Some((Month { year: 2026, month: 11 }, Amount::litres(200))));
     }
 
     #[test]
     fn a_passage_over_the_edge_is_split_by_time() {
         let tz = TimeZone::get("Asia/Shanghai").unwrap();
         let mut m = Monthly::default();
-        let mark = |s: &str, l: i64| Mark { ts: ts(s), register: Millilitres::litres(l) };
-        let p = Passage { from: mark("2026-10-31T10:00:00Z", 0), to: mark("2026-10-31T18:00:00Z", 800), volume: Millilitres::litres(800) };
+        let mark = |s: &str, l: i64| Mark { ts: ts(s), register: Amount::litres(l) };
+        let p = Passage { from: mark("2026-10-31T10:00:00Z", 0), to: mark("2026-10-31T18:00:00Z", 800), volume: Amount::litres(800) };
         m.passed(p, None, &tz);
-        assert_eq!(m.used(), Some((Month { year: 2026, month: 11 }, Millilitres::litres(200))));
+        assert_eq!(m.used(), Some((Month { year: 2026, month: 11 }, Amount::litres(200))));
     }
 
     #[test]
     fn the_ends_of_time_are_no_reason_to_stop() {
         let mut day = LastDay::default();
         for (from, to) in [(i64::MIN, -1), (-1, 1), (1, i64::MAX), (i64::MAX - 1, i64::MAX)] {
-            let mark = |ts| Mark { ts: Ts(ts), register: Millilitres::ZERO };
-            day.add(Passage { from: mark(from), to: mark(to), volume: Millilitres::litres(1) });
+            let mark = |ts| Mark { ts: Ts(ts), register: Amount::ZERO };
+            day.add(Passage { from: mark(from), to: mark(to), volume: Amount::litres(1) });
         }
-        assert!(day.volume() >= Millilitres::ZERO);
+        assert!(day.volume() >= Amount::ZERO);
     }
 
     #[test]

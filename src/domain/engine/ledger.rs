@@ -12,7 +12,7 @@ use crate::domain::meter::Value;
 use crate::domain::reading::{Flags, Outcome, Reading, Row, SourceId, Values};
 use crate::domain::time::{Month, Ms, Ts};
 use crate::domain::topology::PointIx;
-use crate::domain::units::{Millilitres, Quantity};
+use crate::domain::units::{Amount, Quantity};
 use std::sync::Arc;
 
 /// The rules look back as far as the month's beginning; before it a few readings teach the ledger its level.
@@ -136,7 +136,7 @@ impl Engine {
             Statement::Dial { ts, dial, counts } => {
                 let register = there(past(*ts)?)?.register;
                 if *counts && *dial < register {
-                    return Err(CommandError::DialBehind { dial: *dial, register });
+                    return Err(CommandError::DialBehind { medium: self.topology.point(p).medium, dial: *dial, register });
                 }
                 Deed::Calibrated { ts: *ts, dial: *dial, offset: *dial - register, counts: *counts }
             }
@@ -161,8 +161,8 @@ impl Engine {
         let (at, column) = self.register_of(p)?;
         let value = rows.iter().find(|r| r.ts == ts)?.values.get(column)?;
         let register = match self.sources[at].columns.get(column)?.quantity {
-            Quantity::Pulses => Millilitres(value.saturating_mul(self.topology.point(p).meter.pulse_weight.0)),
-            _ => Millilitres(value),
+            Quantity::Pulses => Amount(value.saturating_mul(self.topology.point(p).meter.pulse_weight.0)),
+            _ => Amount(value),
         };
         self.amended[p.0 as usize].apply(Mark { ts, register })
     }

@@ -4,8 +4,8 @@ use crate::domain::amendment::Entry;
 use crate::domain::incident::{Event, Notice};
 use crate::domain::reading::{Presence, Reading, Refused, Row, SourceId, Values};
 use crate::domain::time::Ts;
-use crate::domain::topology::Column;
-use crate::domain::units::Millilitres;
+use crate::domain::topology::{Column, Medium};
+use crate::domain::units::Amount;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -46,18 +46,11 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
     /// A meter was replaced: up to and with `ts` the old one counted.
-    Replaced {
-        ts: Ts,
-        end: Option<Millilitres>,
-        start: Millilitres,
-        serial: Option<String>,
-        seal: Option<String>,
-        verified: Option<String>,
-    },
+    Replaced { ts: Ts, end: Option<Amount>, start: Amount, serial: Option<String>, seal: Option<String>, verified: Option<String> },
     /// The dial shows this at `ts`, which is the time of a reading. `counts`: the difference is water that was missed.
-    Dial { ts: Ts, dial: Millilitres, counts: bool },
+    Dial { ts: Ts, dial: Amount, counts: bool },
     /// The reading at `ts` was this.
-    Corrected { ts: Ts, register: Millilitres },
+    Corrected { ts: Ts, register: Amount },
     /// The jump that ends with the reading at `ts` is water.
     Believed { ts: Ts },
     /// These readings are wrong.
@@ -82,7 +75,7 @@ pub struct HandReading {
     /// Key of a metering point that is read by hand.
     pub point: String,
     pub ts: Ts,
-    pub register: Millilitres,
+    pub register: Amount,
     pub by: String,
     /// What there is to say of it.
     pub note: String,
@@ -116,10 +109,11 @@ pub enum CommandError {
     BadTime {
         ts: Ts,
     },
-    /// The dial shows less than the device has counted: that is no water that was missed.
+    /// The dial shows less than the device has counted: nothing was missed.
     DialBehind {
-        dial: Millilitres,
-        register: Millilitres,
+        medium: Medium,
+        dial: Amount,
+        register: Amount,
     },
     /// The readings could not be looked at; it can be asked again.
     Unavailable,

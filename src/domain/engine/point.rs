@@ -7,7 +7,7 @@ use crate::domain::detect::{HISTORIC_AFTER, News, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
 use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::time::Ts;
-use crate::domain::topology::Point;
+use crate::domain::topology::{Limits, Point};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -78,8 +78,10 @@ impl PointMemory {
     }
 
     fn passed(&mut self, point: &Point, passage: Passage, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
-        let hourly = self.hourly.passed(passage, point.limits.per_hour);
-        let monthly = self.monthly.passed(passage, point.limits.per_month, tz);
+        // Only water leaks. The month is summed for all.
+        let limits = if point.measures_water() { point.limits } else { Limits::default() };
+        let hourly = self.hourly.passed(passage, limits.per_hour);
+        let monthly = self.monthly.passed(passage, limits.per_month, tz);
         said.extend(hourly.into_iter().chain(monthly).map(|s| spoken(point, s, passage.to.ts, now)));
     }
 }
@@ -95,4 +97,51 @@ fn spoken(point: &Point, said: Said, at: Ts, now: Ts) -> Spoken {
         evidence: said.evidence,
     };
     Spoken { finding, still: said.news == News::Still }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Ms;
+    use crate::domain::topology::{Boundary, Medium, Meter, PlaceIx, PointKind, Responsible};
+    use crate::domain::units::{Amount, Quantity, Rate};
+
+    /// 90 units an hour under a limit of 50 an hour and 100 a month.
+    fn said_of(medium: Medium) -> (Vec<&'static str>, Option<Amount>) {
+        let meter =
+            Meter { serial: None, pulse_weight: Amount(1), rollover_at: None, max_flow: Rate::litres(100_000), mean_flow_over: None };
+        let limits = Limits { per_hour: Some(Amount::litres(50)), per_month: Some(Amount::litres(100)), silent_after: None };
+        let point = Point {
+            key: "p".into(),
+            name: "p".into(),
+            kind: PointKind::Bulk,
+            medium,
+            place: PlaceIx(0),
+            parent: None,
+            boundary: Boundary::Settlement,
+            responsible: Responsible::Owners,
+            valve: None,
+            meter,
+            source: None,
+            limits,
+            price_milliyuan_per_tonne: None,
+        };
+        let (mut memory, mut said) = (PointMemory::new(&point), vec![]);
+        for hour in 0..4 {
+            let v = Value { quantity: medium.quantity(), ts: Ts(0) + Ms::hours(hour), value: 90_000 * hour };
+            memory.value(&point, &Amendments::default(), v, v.ts, &TimeZone::UTC, &mut said);
+        }
+        let month = memory.monthly.used().map(|(_, used)| used);
+        (said.iter().map(|s| s.finding.kind.code()).collect(), month)
+    }
+
+    #[test]
+    fn only_water_leaks_and_every_month_is_summed() {
+        assert!(Medium::ALL.iter().all(|m| matches!(m.quantity(), Quantity::Volume | Quantity::Energy)));
+        for medium in Medium::ALL {
+            let (said, month) = said_of(medium);
+            assert_eq!(said.is_empty(), !medium.is_water(), "{medium:?}: {said:?}");
+            assert_eq!(month, Some(Amount::litres(270)), "{medium:?}");
+        }
+    }
 }

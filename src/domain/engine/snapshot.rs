@@ -10,7 +10,7 @@ use crate::domain::meter::StepCounts;
 use crate::domain::reading::{Counts, Reject, SourceId, Values};
 use crate::domain::time::{Month, Ms, Ts};
 use crate::domain::topology::{Column, PointIx};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::units::{Amount, Rate};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -42,9 +42,9 @@ pub struct PointState {
     /// The newest reading that the ledger accepted.
     pub last: Option<Mark>,
     /// Mean flow between the two newest accepted readings.
-    pub flow: Option<MillilitresPerHour>,
+    pub flow: Option<Rate>,
     /// The calendar month of the newest reading and what passed in it as far as was read.
-    pub month: Option<(Month, Millilitres)>,
+    pub month: Option<(Month, Amount)>,
     /// How the register moved, since the store began.
     pub steps: StepCounts,
     /// A silent-meter finding is open.
@@ -58,7 +58,7 @@ const NOW: Ms = Ms::hours(2);
 
 impl PointState {
     /// The flow between the two newest readings, if the newest is of the last two hours.
-    pub fn flow_now(&self, now: Ts) -> Option<MillilitresPerHour> {
+    pub fn flow_now(&self, now: Ts) -> Option<Rate> {
         self.flow.filter(|_| self.last.is_some_and(|last| now - last.ts < NOW))
     }
 }

@@ -73,7 +73,7 @@ impl Book {
     /// The events that a new finding causes: it joins an open incident or opens one.
     ///
     /// It joins where the same rule already speaks of the same point, or has spoken of it before, or where the cause is of the same class, the starts can be
-    /// the same moment, and every place lies on one path with its own: two flats under one bulk meter are two leaks.
+    /// the same moment, and every place lies on one path with its own: two flats under one bulk meter are two leaks. Nor does a leak of gas join one of water.
     ///
     /// `place_of` finds the place of a point by its key. It is asked for every open incident: when a whole compound falls silent,
     /// that is every point against every other.
@@ -141,6 +141,11 @@ impl Book {
 
 fn joins(i: &Incident, cause: Cause, finding: &Finding, topology: &Topology, place_of: &dyn Fn(&str) -> Option<PlaceIx>) -> bool {
     if i.state == IncidentState::Closed || i.cause != cause || i.historic != finding.historic || !i.start.overlaps(finding.start) {
+        return false;
+    }
+    // Gas that leaks is another matter than water: other people, another valve.
+    let water = |point: &str| topology.medium_of(point).is_water();
+    if cause == Cause::Leak && i.points.iter().any(|p| water(p) != water(&finding.point)) {
         return false;
     }
     let Some(here) = place_of(&finding.point) else { return false };

@@ -98,10 +98,10 @@ mod tests {
     use crate::domain::finding::{Finding, FindingKind, StartRange};
     use crate::domain::incident::Closer;
     use crate::domain::time::Ms;
-    use crate::domain::units::Millilitres;
+    use crate::domain::units::Amount;
 
     fn leak(point: &str, grown: bool, historic: bool) -> Finding {
-        let kind = FindingKind::LeakHourlyLimit { from: Ts(0), to: Ts(1), limit: Millilitres(1), seen: Millilitres(2) };
+        let kind = FindingKind::LeakHourlyLimit { from: Ts(0), to: Ts(1), limit: Amount(1), seen: Amount(2) };
         let start = StartRange { earliest: Ts(0), latest: Ts(1) };
         Finding { point: point.into(), kind, at: Ts(1), start, grown, historic, evidence: vec![] }
     }

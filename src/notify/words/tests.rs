@@ -1,8 +1,8 @@
 use super::*;
 use crate::domain::finding::{Finding, FindingKind, Mark};
 use crate::domain::incident::{Closer, Event, Incident};
-use crate::domain::topology::{Boundary, Limits, Meter, Place, PlaceIx, PlaceKind, PointKind};
-use crate::domain::units::MillilitresPerHour;
+use crate::domain::topology::{Boundary, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, PointKind};
+use crate::domain::units::Rate;
 use crate::notify::wecom::TEXT_BYTES;
 
 const T: Ts = Ts(1_763_900_100_000); // 2025-11-23T20:15:00+08:00
@@ -16,19 +16,15 @@ fn topology(valve: Option<ValveCard>) -> Topology {
         households: None,
         residents: None,
     };
-    let meter = Meter {
-        serial: None,
-        pulse_weight: Millilitres::litres(1),
-        rollover_at: None,
-        max_flow: MillilitresPerHour::litres(5_000),
-        mean_flow_over: None,
-    };
+    let meter =
+        Meter { serial: None, pulse_weight: Amount::litres(1), rollover_at: None, max_flow: Rate::litres(5_000), mean_flow_over: None };
     let point = Point {
         key: "b15".into(),
         name: "15号楼总表".into(),
         kind: PointKind::Bulk,
         place: PlaceIx(2),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve,
@@ -69,7 +65,7 @@ fn facts(kind: FindingKind, cause: Cause, kinds: Vec<NoticeKind>, later: Vec<Cha
         (1..).zip(changes).map(|(seq, change)| Event { seq, at: T, incident: "g1.01KAS5Y9ABCDEF123456VBKAYT".into(), change }).collect();
     let incident = Incident::from_events(&events).unwrap();
     let place = vec!["朝阳街社区".into(), "北西小区".into(), "北西小区15号楼".into(), "15号楼总表".into()];
-    let (flow, passed) = (Some(Flow::Now(MillilitresPerHour::litres(1_890))), Some(Millilitres::litres(12_400)));
+    let (flow, passed) = (Some(Flow::Now(Rate::litres(1_890))), Some(Amount::litres(12_400)));
     let leak = cause == Cause::Leak;
     Facts { event: 2, at: T, kinds, incident, finding, place, flow: flow.filter(|_| leak), passed: passed.filter(|_| leak) }
 }
@@ -78,8 +74,8 @@ fn hourly() -> FindingKind {
     FindingKind::LeakHourlyLimit {
         from: T - Ms::minutes(45),
         to: T + Ms::minutes(15),
-        limit: Millilitres::litres(1_000),
-        seen: Millilitres::litres(1_890),
+        limit: Amount::litres(1_000),
+        seen: Amount::litres(1_890),
     }
 }
 
@@ -88,6 +84,21 @@ fn accepted() -> Change {
 }
 fn closed() -> Change {
     Change::Closed { by: Closer::Person { name: "网格员甲".into() }, reason: "阀门已换".into() }
+}
+
+#[test]
+fn what_leaks_and_is_no_water_is_told_without_litres_and_with_its_valve() {
+    let mut t = topology(Some(card()));
+    t.points[0].medium = Medium::Gas;
+    let f = facts(FindingKind::LeakReported { since: T }, Cause::Leak, vec![NoticeKind::Opened], vec![]);
+    assert_eq!(
+        message(&f, &t).zh,
+        "【泄漏】朝阳街社区 北西小区 15号楼 总表\n\
+         先做：关 15号楼东侧水表井 的阀门（钥匙：王师傅 000-0000-0000；停水：15号楼全楼 36 户；可关阀：楼栋长或网格员）\n\
+         依据：15号楼总表：设备报告泄漏。自 11-23 20:15 起，设备自身的规则判断为泄漏\n\
+         事件号 VBKAYT"
+    );
+    assert_eq!(line(&f, &t).zh, "设备报告泄漏 朝阳街社区 北西小区 15号楼 总表，自 11-23 20:15，#VBKAYT");
 }
 
 #[test]
@@ -157,9 +168,9 @@ fn a_fault_says_what_to_look_at_and_nothing_of_water() {
         text,
         "【仪表故障】朝阳街社区 北西小区 15号楼 总表\n依据：15号楼总表：失联。自 11-23 20:15 起没有收到新读数，已超过 6 小时。请检查电池、信号和主题（topic）配置\n事件号 VBKAYT"
     );
-    let before = Mark { ts: T, register: Millilitres::tonnes(5) };
+    let before = Mark { ts: T, register: Amount::tonnes(5) };
     let f = facts(
-        FindingKind::MeterReset { before, after: Mark { ts: T, register: Millilitres(0) } },
+        FindingKind::MeterReset { before, after: Mark { ts: T, register: Amount(0) } },
         Cause::Data,
         vec![NoticeKind::Opened],
         vec![],

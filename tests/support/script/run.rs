@@ -10,7 +10,7 @@ use heyun::domain::incident::Event;
 use heyun::domain::reading::{Presence, Reading, Refused, Reject, Values};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{FeedIx, Topology};
-use heyun::domain::units::{Millilitres, Quantity};
+use heyun::domain::units::{Amount, Quantity};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -362,7 +362,7 @@ impl Run {
             let what = words.next("what is stated")?;
             words.expect(if what == "refused" { "from" } else { "at" })?;
             let ts = self.time(words.next("a time")?)?;
-            let volume = |words: &mut Words<'_>| -> Say<Millilitres> { Ok(Millilitres(glued(words.next("a volume")?, Quantity::Volume)?)) };
+            let volume = |words: &mut Words<'_>| -> Say<Amount> { Ok(Amount(glued(words.next("a volume")?, Quantity::Volume)?)) };
             match what {
                 "replaced" => {
                     let end = if words.took("end") { Some(volume(words)?) } else { None };

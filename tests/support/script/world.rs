@@ -3,9 +3,9 @@
 use super::words::{Say, Words, glued, span, time};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
 };
-use heyun::domain::units::{Millilitres, MillilitresPerHour, Quantity, Unit};
+use heyun::domain::units::{Amount, Quantity, Rate, Unit};
 use jiff::tz::TimeZone;
 
 pub struct World {
@@ -96,13 +96,14 @@ impl World {
         let silent_after = if words.took("silent") { Some(span(words.next("how long")?)?) } else { None };
         words.expect("topic")?;
         let topic = words.next("the topic")?.to_owned();
-        let (pulse_weight, max_flow) = (Millilitres(1), MillilitresPerHour(0));
+        let (pulse_weight, max_flow) = (Amount(1), Rate(0));
         self.topology.points.push(Point {
             name: key.clone(),
             key,
             kind: PointKind::Sensor,
             place,
             parent: None,
+            medium: Medium::Water,
             boundary: Boundary::Assessment,
             responsible: Responsible::Owners,
             valve: None,
@@ -117,14 +118,14 @@ impl World {
     fn meter(&mut self, words: &mut Words<'_>) -> Say<()> {
         let key = words.next("the meter's key")?.to_owned();
         let (kind, max_flow) = match words.next("the meter's kind")? {
-            "bulk" => (PointKind::Bulk, MillilitresPerHour::litres(100_000)),
-            "sub" => (PointKind::Sub, MillilitresPerHour::litres(5_000)),
-            "makeup" => (PointKind::MakeUp, MillilitresPerHour::litres(5_000)),
+            "bulk" => (PointKind::Bulk, Rate::litres(100_000)),
+            "sub" => (PointKind::Sub, Rate::litres(5_000)),
+            "makeup" => (PointKind::MakeUp, Rate::litres(5_000)),
             other => return Err(format!("{other:?} is no kind of meter")),
         };
         words.expect("at")?;
         let place = self.place_ix(words.next("the meter's place")?)?;
-        let mut meter = Meter { serial: None, pulse_weight: Millilitres::litres(1), rollover_at: None, max_flow, mean_flow_over: None };
+        let mut meter = Meter { serial: None, pulse_weight: Amount::litres(1), rollover_at: None, max_flow, mean_flow_over: None };
         let mut limits = Limits::default();
         let (mut topic, mut pulses, mut digits) = (None, false, None);
         while !words.is_empty() {
@@ -135,19 +136,19 @@ impl World {
             }
             let w = words.next(what)?;
             match what {
-                "pulse" => meter.pulse_weight = Millilitres(glued(w, Quantity::Volume)?),
-                "max" => meter.max_flow = MillilitresPerHour(glued(w, Quantity::Flow)?),
+                "pulse" => meter.pulse_weight = Amount(glued(w, Quantity::Volume)?),
+                "max" => meter.max_flow = Rate(glued(w, Quantity::Flow)?),
                 "digits" => digits = Some(w.parse::<u32>().map_err(|e| e.to_string())?),
                 "serial" => meter.serial = Some(w.into()),
                 "mean" => meter.mean_flow_over = Some(span(w)?),
-                "hourly" => limits.per_hour = Some(Millilitres(glued(w, Quantity::Volume)?)),
-                "monthly" => limits.per_month = Some(Millilitres(glued(w, Quantity::Volume)?)),
+                "hourly" => limits.per_hour = Some(Amount(glued(w, Quantity::Volume)?)),
+                "monthly" => limits.per_month = Some(Amount(glued(w, Quantity::Volume)?)),
                 "silent" => limits.silent_after = Some(span(w)?),
                 "topic" => topic = Some(w.to_owned()),
                 other => return Err(format!("a meter has no {other:?}")),
             }
         }
-        meter.rollover_at = digits.map(|n| Millilitres(meter.pulse_weight.0 * 10i64.pow(n)));
+        meter.rollover_at = digits.map(|n| Amount(meter.pulse_weight.0 * 10i64.pow(n)));
         let feed = FeedIx(match (pulses, meter.mean_flow_over) {
             (true, _) => 1,
             (false, Some(_)) => 2,
@@ -159,6 +160,7 @@ impl World {
             kind,
             place,
             parent: None,
+            medium: Medium::Water,
             boundary: Boundary::Assessment,
             responsible: Responsible::Owners,
             valve: None,

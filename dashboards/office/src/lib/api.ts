@@ -1,6 +1,7 @@
 // What the gateway answers, as docs/api/openapi.json has it, and how to ask.
 
 import type { Discovery } from './discovery';
+import type { Medium } from './medium';
 import { photoOf } from './photo';
 
 /** RFC 3339, with the offset of the compound's clocks. */
@@ -62,14 +63,19 @@ export interface Point {
   key: string;
   name: string;
   kind: PointKind;
+  /** Null for a sensor. */
+  medium: Medium | null;
   place: string;
   parent: string | null;
   boundary: 'settlement' | 'assessment';
-  responsible: Responsible;
+  /** Null where a meter measures no water. */
+  responsible: Responsible | null;
   meter: {
     serial: string | null;
-    pulse_weight_litres: number;
-    max_litres_per_hour: number;
+    pulse_weight_litres: number | null;
+    pulse_weight_kilowatt_hours: number | null;
+    max_litres_per_hour: number | null;
+    max_kilowatts: number | null;
     mean_flow_over_seconds: number | null;
   } | null;
   limits: { litres_per_hour: number | null; tonnes_per_month: number | null; silent_after_seconds: number | null };
@@ -86,11 +92,14 @@ export interface Topology {
 /** The part of a metering point that changes. */
 export interface MeterState {
   key: string;
+  medium: Medium;
   last_reading_at: Stamp | null;
   register_litres: number | null;
+  register_kilowatt_hours: number | null;
   flow_litres_per_hour: number | null;
-  /** `yuan` only where a price is configured. */
-  month: { month: string; tonnes: number; yuan?: number } | null;
+  power_kilowatts: number | null;
+  /** Of the three amounts the one of its medium; `yuan` only where a price is configured. */
+  month: { month: string; tonnes: number | null; cubic_metres: number | null; kilowatt_hours: number | null; yuan?: number } | null;
   silent: boolean;
   incidents: string[];
 }
@@ -145,7 +154,8 @@ export interface Incidents {
 }
 export interface Register {
   time: Stamp;
-  register_litres: number;
+  register_litres: number | null;
+  register_kilowatt_hours: number | null;
 }
 export interface Finding {
   point: string;
@@ -181,6 +191,8 @@ export interface Interval {
   to: Stamp;
   litres: number | null;
   litres_per_hour: number | null;
+  kilowatt_hours: number | null;
+  kilowatts: number | null;
   kind: 'forward' | 'equal' | 'jitter' | 'rollover' | 'reset' | 'jump' | 'replaced';
   gap: boolean;
 }
@@ -189,6 +201,8 @@ export interface Bucket {
   to: Stamp;
   litres: number | null;
   litres_per_hour: number | null;
+  kilowatt_hours: number | null;
+  kilowatts: number | null;
   complete: boolean;
 }
 export type Resolution = 'raw' | 'hour' | 'day';
@@ -196,7 +210,9 @@ export interface Flow {
   from: Stamp;
   to: Stamp;
   resolution: Resolution;
-  litres: number;
+  medium: Medium;
+  litres: number | null;
+  kilowatt_hours: number | null;
   intervals: Interval[];
   buckets: Bucket[];
   ignored: { time: Stamp; why: 'first' | 'held' | 'spike' | 'late' | 'ahead' | 'old' | 'refused' }[];
@@ -228,7 +244,7 @@ export interface Ledger {
   point: string;
   entries: Entry[];
 }
-/** Registers are texts in litres, times Unix milliseconds or stamps, as texts. */
+/** Registers are texts in litres or kilowatt-hours, times Unix milliseconds or stamps, as texts. */
 export interface Statement {
   by: string;
   why: string;
@@ -236,23 +252,30 @@ export interface Statement {
   time: string;
   to?: string;
   end_litres?: string;
+  end_kilowatt_hours?: string;
   start_litres?: string;
+  start_kilowatt_hours?: string;
   serial?: string;
   seal?: string;
   verified?: string;
   register_litres?: string;
+  register_kilowatt_hours?: string;
   counts?: boolean;
 }
 /** A meter that is read by hand. */
 export interface BookLine {
   key: string;
   name: string;
+  medium: Medium;
   place: string[];
   serial: string | null;
   last: Register | null;
   litres_per_day: number | null;
+  kilowatt_hours_per_day: number | null;
   expected_litres: number | null;
+  expected_kilowatt_hours: number | null;
   most_litres: number | null;
+  most_kilowatt_hours: number | null;
 }
 export interface Book {
   at: Stamp;
@@ -261,6 +284,7 @@ export interface Book {
 export interface ReadReport extends Entry {
   plausible: boolean;
   used_litres: number | null;
+  used_kilowatt_hours: number | null;
 }
 
 export interface Peer<S> {
@@ -436,7 +460,7 @@ export const api = {
     throw new ApiError(answer?.status ?? 0, problem?.message ? problem : null);
   },
   rounds: () => ask<Book>('/api/v1/rounds'),
-  /** `at` in Unix milliseconds. */
-  handIn: (meter: string, by: string, litres: string, at: number, note: string) =>
-    post<ReadReport>(`/api/v1/meters/${enc(meter)}/hand-readings`, { by, register_litres: litres, time: String(at), ...(note ? { note } : {}) }),
+  /** `register` names its unit, as in a statement; `at` in Unix milliseconds. */
+  handIn: (meter: string, by: string, register: Pick<Statement, 'register_litres' | 'register_kilowatt_hours'>, at: number, note: string) =>
+    post<ReadReport>(`/api/v1/meters/${enc(meter)}/hand-readings`, { by, ...register, time: String(at), ...(note ? { note } : {}) }),
 };

@@ -3,6 +3,7 @@
 import type { Flow, Resolution } from './api';
 import { ms } from './format';
 import { doubtful } from './ledger';
+import { amountOf, rateOf } from './medium';
 
 /** A stretch of time on the chart that is not an ordinary measurement. */
 export interface Stretch {
@@ -12,12 +13,12 @@ export interface Stretch {
   why: 'unknown' | 'gap' | 'none';
 }
 
-/** One row of the table; the chart draws the same. */
+/** One row of the table; the chart draws the same. Amounts are litres or kilowatt-hours, rates litres per hour or kilowatts. */
 export interface Row {
   from: number;
   to: number;
-  litres: number | null;
-  litresPerHour: number | null;
+  amount: number | null;
+  rate: number | null;
   /** `partial`: a bucket of which only a part is known; `running`: one that is not over yet. */
   note: 'unknown' | 'gap' | 'none' | 'partial' | 'running' | null;
 }
@@ -27,9 +28,9 @@ export interface Drawn {
   rows: Row[];
   /** Seconds since the epoch, as uPlot counts. */
   xs: number[];
-  /** Raw: litres per hour, as steps. Hour and day: litres of complete buckets. */
+  /** Raw: rates, as steps. Hour and day: amounts of complete buckets. */
   sure: (number | null)[];
-  /** The mean over a gap; litres of buckets that are not complete. */
+  /** The mean over a gap; amounts of buckets that are not complete. */
   rough: (number | null)[];
   stretches: Stretch[];
   /** When there were readings that do not count. */
@@ -37,7 +38,7 @@ export interface Drawn {
 }
 
 export interface Summary {
-  litres: number;
+  amount: number;
   /** Mean of the known hours. */
   max: { value: number; at: number } | null;
   unknown: number;
@@ -49,19 +50,19 @@ export interface Summary {
 function rows(flow: Flow, now: number): Row[] {
   if (flow.resolution === 'raw') {
     return flow.intervals.map((i) => ({
-      from: ms(i.from), to: ms(i.to), litres: i.litres, litresPerHour: i.litres_per_hour,
-      note: i.litres === null ? 'unknown' : i.gap ? 'gap' : null,
+      from: ms(i.from), to: ms(i.to), amount: amountOf(i), rate: rateOf(i),
+      note: amountOf(i) === null ? 'unknown' : i.gap ? 'gap' : null,
     }));
   }
   const all: Row[] = flow.buckets.map((b) => ({
-    from: ms(b.from), to: ms(b.to), litres: b.litres, litresPerHour: b.litres_per_hour,
-    note: b.litres === null ? 'none' : b.complete ? null : ms(b.to) > now ? 'running' : 'partial',
+    from: ms(b.from), to: ms(b.to), amount: amountOf(b), rate: rateOf(b),
+    note: amountOf(b) === null ? 'none' : b.complete ? null : ms(b.to) > now ? 'running' : 'partial',
   }));
   // Before the first and after the last data there is nothing to say, and nothing is missing.
-  const first = all.findIndex((r) => r.litres !== null);
+  const first = all.findIndex((r) => r.amount !== null);
   if (first < 0) return [];
   let end = all.length;
-  while (all[end - 1]?.litres === null) end -= 1;
+  while (all[end - 1]?.amount === null) end -= 1;
   return all.slice(first, end);
 }
 
@@ -76,10 +77,10 @@ export function draw(flow: Flow, now: number): Drawn {
   drawn.rows.forEach((row, i) => {
     if (row.note === 'unknown' || row.note === 'gap' || row.note === 'none') drawn.stretches.push({ from: row.from, to: row.to, why: row.note });
     if (flow.resolution !== 'raw') {
-      put(row.from, row.note === null ? row.litres : null, row.note === 'partial' || row.note === 'running' ? row.litres : null);
+      put(row.from, row.note === null ? row.amount : null, row.note === 'partial' || row.note === 'running' ? row.amount : null);
       return;
     }
-    put(row.from, row.note === null ? row.litresPerHour : null, row.note === 'gap' ? row.litresPerHour : null);
+    put(row.from, row.note === null ? row.rate : null, row.note === 'gap' ? row.rate : null);
     const next = drawn.rows[i + 1];
     // The step ends here; where the next does not go on from it, the line ends too.
     if (next === undefined || next.from !== row.to) put(row.to, null, null);
@@ -100,13 +101,13 @@ export function rowAt(all: Row[], at: number): Row | null {
 }
 
 export function summary(drawn: Drawn): Summary {
-  const s: Summary = { litres: 0, max: null, unknown: 0, gaps: 0, partial: 0 };
+  const s: Summary = { amount: 0, max: null, unknown: 0, gaps: 0, partial: 0 };
   for (const row of drawn.rows) {
-    s.litres += row.litres ?? 0;
+    s.amount += row.amount ?? 0;
     if (row.note === 'unknown') s.unknown += 1;
     if (row.note === 'partial') s.partial += 1;
     if (row.note === 'gap' || row.note === 'none') s.gaps += 1;
-    const value = drawn.resolution === 'raw' ? row.litresPerHour : row.litres;
+    const value = drawn.resolution === 'raw' ? row.rate : row.amount;
     if (value !== null && (s.max === null || value > s.max.value)) s.max = { value, at: row.from };
   }
   return s;

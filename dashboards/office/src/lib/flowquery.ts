@@ -3,6 +3,7 @@
 import { api, type Flow } from './api';
 import { joined } from './flow';
 import { ms } from './format';
+import { amountOf } from './medium';
 import { type Pick, picks } from './ledger';
 
 /** More steps than a screen has columns, and still quick to draw on an old PC. */
@@ -38,10 +39,11 @@ export async function readingsOf(meter: string, to: number, span: number, pulse:
   }
 }
 
-/** Litres since local midnight, from the ledger; null where nothing is known. `day` is the local date. */
+/** Litres or kilowatt-hours since local midnight, from the ledger; null where nothing is known. `day` is the local date. */
 export async function today(meter: string, day: string): Promise<number | null> {
   const next = new Date(`${day}T00:00:00Z`);
   next.setUTCDate(next.getUTCDate() + 1);
   const flow = await api.flow(meter, day, next.toISOString().slice(0, 10), 'day');
-  return flow.buckets[0]?.litres ?? null;
+  const bucket = flow.buckets[0];
+  return bucket === undefined ? null : amountOf(bucket);
 }

@@ -3,6 +3,7 @@
 import type { IncidentFile } from './api';
 import { figures, num, when } from './format';
 import { type Key, said, t } from './i18n.svelte';
+import { isWater } from './medium';
 import type { Scene } from './sensor';
 
 const KNOWN = ['meter_silent', 'meter_reset', 'meter_jump', 'meter_battery', 'emergency_call', 'access_open'];
@@ -20,6 +21,8 @@ export function firstSteps(file: IncidentFile, { point, valve, home }: Scene): s
     if (home !== null) steps.push(t('ui.steps.leak_wet.call', { place: home }));
     return [...steps, t('ui.steps.leak_wet.dry')];
   }
+  // Of gas, or of a heating circuit: its device says so.
+  if (file.cause === 'leak' && !isWater(point?.medium ?? 'water')) return [...shut(), t('ui.steps.other.1'), t('ui.steps.other.2')];
   if (file.cause === 'leak') {
     const look = point?.kind === 'sub' ? 'ui.steps.leak.household' : point?.kind === 'make_up' ? 'ui.steps.leak.makeup' : 'ui.steps.leak.bulk';
     const steps = [t(look), ...(valve === null ? [t('ui.steps.leak.novalve')] : shut())];

@@ -1,14 +1,15 @@
 // The round that this window is on: what is typed stays, whatever the network does, until the gateway has it.
 
 import { api, ApiError, type Book, type ReadReport } from './api';
-import { litresOf } from './dial';
+import { typedOf } from './dial';
 import { ms } from './format';
+import { isEnergy, type Medium } from './medium';
 import { live } from './live.svelte';
 import { recall, remember, session } from './memory';
 
 /** What somebody read and typed, and has not been taken yet. */
 export interface Draft {
-  /** In m³, as typed. */
+  /** In m³ or kWh, as typed. */
   text: string;
   note: string;
   /** When it was typed, by the gateway's clock: a cellar has no network, and it is sent later. */
@@ -77,7 +78,8 @@ class Round {
 
   /** Those that can be sent, in the order of the book. */
   get ready(): string[] {
-    return (this.book?.meters ?? []).map((m) => m.key).filter((key) => litresOf(this.drafts[key]?.text ?? '') !== null && !this.#busy(key));
+    const typed = (this.book?.meters ?? []).filter((m) => typedOf(m.medium, this.drafts[m.key]?.text ?? '') !== null);
+    return typed.map((m) => m.key).filter((key) => !this.#busy(key));
   }
 
   /** Sends one after the other. */
@@ -99,11 +101,12 @@ class Round {
 
   async #one(by: string, key: string): Promise<void> {
     const draft = this.drafts[key];
-    const litres = litresOf(draft?.text ?? '');
-    if (draft === undefined || litres === null) return this.#result(key, null);
+    const medium: Medium = this.book?.meters.find((m) => m.key === key)?.medium ?? 'water';
+    const written = typedOf(medium, draft?.text ?? '');
+    if (draft === undefined || written === null) return this.#result(key, null);
     this.#result(key, { state: 'sending' });
     try {
-      const report = await api.handIn(key, by, litres, draft.at, draft.note.trim());
+      const report = await api.handIn(key, by, isEnergy(medium) ? { register_kilowatt_hours: written } : { register_litres: written }, draft.at, draft.note.trim());
       this.#taken(key, report, report.entry);
     } catch (error) {
       const code = error instanceof ApiError ? error.problem?.code : undefined;

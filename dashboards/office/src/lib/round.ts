@@ -1,31 +1,34 @@
 // A round of hand readings: what is to be said of a number before it is sent, and the order of the book. Pure.
 
 import type { BookLine, Point, Topology } from './api';
-import { litresOf, millilitresOf } from './dial';
+import { smallestOf, typedOf } from './dial';
 import { ms } from './format';
+import { registerOf } from './medium';
 import { up } from './sensor';
 
 /** Less than this after the last reading, a use per day says nothing. */
 const TELLING_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
-/** `used` is what passed since the last reading, in litres. */
+/** `used` is what passed since the last reading, in litres or kilowatt-hours. */
 export type Verdict =
   | { kind: 'unreadable' | 'first' }
   | { kind: 'lower' | 'more' | 'fine'; used: number; perDay: number | null };
 
-/** What is to be said of what somebody typed in m³ at `at`; null where nothing is typed. */
+/** What is to be said of what somebody typed as it stood on the dial at `at`; null where nothing is typed. */
 export function verdict(typed: string, line: BookLine, at: number): Verdict | null {
   if (typed.trim() === '') return null;
-  const litres = litresOf(typed);
-  if (litres === null) return { kind: 'unreadable' };
-  if (line.last === null) return { kind: 'first' };
-  const ml = (l: number): number => Math.round(l * 1000);
-  const now = millilitresOf(litres);
-  const used = (now - ml(line.last.register_litres)) / 1000;
+  const written = typedOf(line.medium, typed);
+  if (written === null) return { kind: 'unreadable' };
+  const last = line.last === null ? null : registerOf(line.last);
+  if (line.last === null || last === null) return { kind: 'first' };
+  const smallest = (of: number): number => Math.round(of * 1000);
+  const now = smallestOf(written);
+  const used = (now - smallest(last)) / 1000;
+  const most = line.most_litres ?? line.most_kilowatt_hours;
   const passed = at - ms(line.last.time);
   const perDay = passed < TELLING_MS ? null : (used / passed) * DAY_MS;
-  const kind = used < 0 ? 'lower' : line.most_litres !== null && now > ml(line.most_litres) ? 'more' : 'fine';
+  const kind = used < 0 ? 'lower' : most !== null && now > smallest(most) ? 'more' : 'fine';
   return { kind, used, perDay };
 }
 

@@ -1,8 +1,8 @@
 use super::*;
 use crate::domain::finding::{FindingKind, StartRange};
 use crate::domain::time::Ms;
-use crate::domain::topology::{Boundary, Limits, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible};
-use crate::domain::units::{Millilitres, MillilitresPerHour};
+use crate::domain::topology::{Boundary, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible};
+use crate::domain::units::{Amount, Rate};
 
 /// A building with a bulk meter and two flats with sub-meters: keys `bulk`, `a`, `b`.
 fn building() -> Topology {
@@ -20,14 +20,15 @@ fn building() -> Topology {
         kind,
         place: PlaceIx(place),
         parent: None,
+        medium: Medium::Water,
         boundary: Boundary::Assessment,
         responsible: Responsible::Owners,
         valve: None,
         meter: Meter {
             serial: None,
-            pulse_weight: Millilitres::litres(1),
+            pulse_weight: Amount::litres(1),
             rollover_at: None,
-            max_flow: MillilitresPerHour::litres(5_000),
+            max_flow: Rate::litres(5_000),
             mean_flow_over: None,
         },
         source: None,
@@ -50,7 +51,7 @@ fn building() -> Topology {
 
 fn leak(point: &str, from_h: i64, to_h: i64) -> Finding {
     let (from, to) = (Ts(0) + Ms::hours(from_h), Ts(0) + Ms::hours(to_h));
-    let kind = FindingKind::LeakHourlyLimit { from, to, limit: Millilitres(1), seen: Millilitres(2) };
+    let kind = FindingKind::LeakHourlyLimit { from, to, limit: Amount(1), seen: Amount(2) };
     Finding {
         point: point.into(),
         kind,
@@ -99,6 +100,18 @@ fn a_flat_and_its_building_leak_once_two_flats_leak_twice() {
     assert_ne!(d.found(leak("b", 1, 3)), first, "b is not on a's path");
     assert_eq!(d.0.get(&first).unwrap().points, ["a", "bulk"]);
     assert_eq!(d.0.get(&first).unwrap().start, StartRange { earliest: Ts(0), latest: Ts(0) + Ms::hours(3) });
+}
+
+#[test]
+fn a_leak_of_gas_joins_none_of_water() {
+    let mut d = Desk::new();
+    d.1.points[1].medium = Medium::Gas;
+    let said = |point: &str| Finding { kind: FindingKind::LeakReported { since: Ts(0) }, ..leak(point, 0, 2) };
+    let first = d.found(leak("bulk", 0, 2));
+    let gas = d.found(said("a"));
+    assert_ne!(gas, first);
+    assert_eq!(d.found(said("a")), gas);
+    assert_eq!(d.found(leak("b", 0, 2)), first);
 }
 
 #[test]
