@@ -25,7 +25,7 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
     let (sources, identities) = (reader.sources()?, reader.identities()?);
     let head = reader.last_batch()?;
     let last_batch = head.map_or(0, |h| h.batch);
-    let (checkpoint, batch_by_batch) = beginning(reader)?;
+    let (checkpoint, batch_by_batch) = beginning(&topology, reader)?;
     let after = checkpoint.as_ref().map_or(0, |c| c.batch);
     if after == 0 && last_batch > 0 {
         info!(batches = last_batch, "no checkpoint: folding everything that is stored");
@@ -70,12 +70,13 @@ pub fn fold(topology: Arc<Topology>, reader: &Reader) -> Result<(Engine, u64), E
 
 /// The newest state that can be read (the store keeps two) and from which the commits can be followed. False: there is none, and everything
 /// is folded in order of time, because older commits are no longer told one by one.
-fn beginning(reader: &Reader) -> Result<(Option<Checkpoint>, bool), Error> {
+fn beginning(topology: &Topology, reader: &Reader) -> Result<(Option<Checkpoint>, bool), Error> {
     let (mut stored, stated) = (reader.checkpoint()?, reader.ledger_batch()?);
     while let Some(c) = stored {
         if let Some(good) = read_checkpoint(&c.checkpoint)
             // What people have stated since changes what is in it.
             && good.batch >= stated
+            && counts_so(&good, topology)
             && reader.folds_from(good.batch)?
         {
             return Ok((Some(good), true));
@@ -84,6 +85,14 @@ fn beginning(reader: &Reader) -> Result<(Option<Checkpoint>, bool), Error> {
     }
     // In the order of arrival a statement would come too late for the rows that it speaks of.
     Ok((None, stated == 0 && reader.folds_from(0)?))
+}
+
+fn counts_so(c: &Checkpoint, topology: &Topology) -> bool {
+    let fits = c.fits(topology);
+    if !fits {
+        info!("the config says that a meter counts otherwise than before: its past is told anew, from the readings");
+    }
+    fits
 }
 
 /// None if it is of another form or damaged: the rows tell the same, only slower.

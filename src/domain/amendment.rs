@@ -6,6 +6,7 @@
 
 use super::finding::Mark;
 use super::time::Ts;
+use super::topology::Scale;
 use super::units::Amount;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -30,15 +31,7 @@ pub struct Entry {
 pub enum Deed {
     /// 换表: up to and with `ts` the old meter counted, which ended at `end` (None: nobody read it, what passed since its last reading is
     /// unknown); the new one began at `start`.
-    Replaced {
-        ts: Ts,
-        end: Option<Amount>,
-        start: Amount,
-        /// What is on the new meter's plate, on its seal, and the date on its verification mark.
-        serial: Option<String>,
-        seal: Option<String>,
-        verified: Option<String>,
-    },
+    Replaced(Replaced),
     /// 校准: at `ts` the dial showed `dial`; from then on the register shows `offset` more. With `counts` the difference is water that the
     /// device has missed.
     Calibrated { ts: Ts, dial: Amount, offset: Amount, counts: bool },
@@ -54,11 +47,28 @@ pub enum Deed {
     Undone { entry: u64 },
 }
 
+/// A meter was taken out, and another one put in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    pub ts: Ts,
+    /// What the old meter showed at its end.
+    pub end: Option<Amount>,
+    /// What the new one showed at its beginning.
+    pub start: Amount,
+    /// What is on the new meter's plate, on its seal, and the date on its verification mark.
+    pub serial: Option<String>,
+    pub seal: Option<String>,
+    pub verified: Option<String>,
+    /// How the old meter counted: the config tells of the new one from now on. None where nobody knew.
+    #[serde(default)]
+    pub old: Option<Scale>,
+}
+
 impl Deed {
     /// The stable name.
     pub const fn code(&self) -> &'static str {
         match self {
-            Deed::Replaced { .. } => "replaced",
+            Deed::Replaced(_) => "replaced",
             Deed::Calibrated { .. } => "calibrated",
             Deed::Corrected { .. } => "corrected",
             Deed::Believed { .. } => "believed",
@@ -71,7 +81,7 @@ impl Deed {
     /// The first moment of which accounts change. None for an undoing: that of what it undoes.
     pub const fn from(&self) -> Option<Ts> {
         match self {
-            Deed::Replaced { ts, .. }
+            Deed::Replaced(Replaced { ts, .. })
             | Deed::Calibrated { ts, .. }
             | Deed::Corrected { ts, .. }
             | Deed::Believed { ts }
@@ -152,9 +162,25 @@ impl Amendments {
 
     fn replacements(&self) -> impl Iterator<Item = Replacement> + '_ {
         self.0.iter().filter_map(|d| match d {
-            Deed::Replaced { ts, end, start, .. } => Some(Replacement { ts: *ts, end: *end, start: *start }),
+            Deed::Replaced(r) => Some(Replacement { ts: r.ts, end: r.end, start: r.start }),
             _ => None,
         })
+    }
+
+    /// How the meter counted that a reading at `ts` is of. `now`: how the one counts that is in today.
+    pub fn scale(&self, now: Scale, ts: Ts) -> Scale {
+        let old = |d: &Deed| match d {
+            Deed::Replaced(r) if ts <= r.ts => r.old,
+            _ => None,
+        };
+        self.0.iter().find_map(old).unwrap_or(now)
+    }
+
+    /// What stands on the plate of the meter that was put in last, where somebody wrote it down.
+    pub fn serial(&self) -> Option<&str> {
+        // The newest replacement's, or nothing: an older plate is gone.
+        let newest = self.0.iter().rev().find_map(|d| if let Deed::Replaced(r) = d { Some(r) } else { None });
+        newest.and_then(|r| r.serial.as_deref())
     }
 
     /// True if somebody knows that the reading at `ts` follows the one before it by water.
@@ -165,7 +191,7 @@ impl Amendments {
     /// True if somebody has explained what happened between these moments: a replacement, a correction, a decision.
     pub fn explains(&self, from: Ts, to: Ts) -> bool {
         self.0.iter().any(|d| match d {
-            Deed::Replaced { ts, .. } => from <= *ts && *ts < to,
+            Deed::Replaced(r) => from <= r.ts && r.ts < to,
             Deed::Refused { from: first, to: last } => *first <= to && last.is_none_or(|last| from <= last),
             Deed::Corrected { ts, .. } | Deed::Believed { ts } => from <= *ts && *ts <= to,
             Deed::Calibrated { .. } | Deed::Read { .. } | Deed::Undone { .. } => false,
@@ -224,6 +250,27 @@ mod tests {
         Amount::litres(n)
     }
 
+    fn replaced(ts: i64, end: Option<Amount>, old: Option<Scale>) -> Replaced {
+        Replaced { ts: Ts(ts), end, start: l(0), serial: None, seal: None, verified: None, old }
+    }
+
+    #[test]
+    fn a_reading_is_of_the_meter_that_was_in_then() {
+        let scale = |litres| Scale { pulse_weight: l(litres), rollover_at: None };
+        let plate = |ts, old, serial: &str| Deed::Replaced(Replaced { serial: Some(serial.into()), ..replaced(ts, None, old) });
+        let all = [
+            entry(1, Deed::Replaced(replaced(10, None, None))),
+            entry(2, plate(20, Some(scale(100)), "B")),
+            entry(3, plate(30, Some(scale(10)), "C")),
+        ];
+        let a = Amendments::of(&all);
+        // Up to and with the moment it is the old one's. Of the first nobody knew how it counted: as the one behind it, rather than as today's.
+        let at = [5, 10, 11, 20, 21, 30, 31].map(|ts| a.scale(scale(1), Ts(ts)).pulse_weight.0 / 1_000);
+        assert_eq!(at, [100, 100, 100, 100, 10, 10, 1]);
+        assert_eq!(a.serial(), Some("C"));
+        assert_eq!((Amendments::of(&all[..1]).serial(), Amendments::of(&all[..2]).serial()), (None, Some("B")));
+    }
+
     fn shown(a: &Amendments, ts: i64, litres: i64) -> Option<i64> {
         a.apply(Mark { ts: Ts(ts), register: l(litres) }).map(|m| m.register.0 / 1_000)
     }
@@ -244,7 +291,7 @@ mod tests {
         let a = Amendments::of(&[
             entry(1, Deed::Calibrated { ts: Ts(10), dial: l(338), offset: l(300), counts: false }),
             entry(2, Deed::Calibrated { ts: Ts(20), dial: l(345), offset: l(2), counts: true }),
-            entry(3, Deed::Replaced { ts: Ts(30), end: Some(l(400)), start: l(0), serial: None, seal: None, verified: None }),
+            entry(3, Deed::Replaced(replaced(30, Some(l(400)), None))),
         ]);
         assert_eq!([9, 10, 20, 30, 31].map(|ts| shown(&a, ts, 38)), [Some(38), Some(338), Some(340), Some(340), Some(38)]);
         assert_eq!(a.offset(Ts(25), true), l(2));

@@ -8,7 +8,7 @@
 use super::amendment::Amendments;
 use super::finding::Mark;
 use super::time::{Ms, Ts};
-use super::topology::Meter;
+use super::topology::{Meter, Scale};
 use super::units::{Amount, Quantity, Rate};
 use serde::{Deserialize, Serialize};
 
@@ -112,11 +112,11 @@ enum Fit {
 }
 
 /// `missed`: so much more may have passed than the device has seen.
-fn fit(meter: &Meter, from: Mark, to: Mark, missed: Amount) -> Fit {
+fn fit(meter: &Meter, scale: Scale, (from, to): (Mark, Mark), missed: Amount) -> Fit {
     let rise = to.register - from.register;
     let pause = (to.ts - from.ts).max(SHORTEST_STEP);
     // A pulse counter rounds at both ends.
-    let resolution = Amount(meter.pulse_weight.0.saturating_mul(2));
+    let resolution = Amount(scale.pulse_weight.0.saturating_mul(2));
     let most = meter.max_flow.over(pause.0) + resolution + missed;
     if rise >= Amount::ZERO {
         return if rise <= most { Fit::Forward(rise) } else { Fit::None };
@@ -124,7 +124,7 @@ fn fit(meter: &Meter, from: Mark, to: Mark, missed: Amount) -> Fit {
     if rise.0 >= resolution.0.saturating_neg() {
         return Fit::Jitter;
     }
-    if let Some(full) = meter.rollover_at {
+    if let Some(full) = scale.rollover_at {
         let around = full - from.register + to.register;
         let nearest = most.min(Amount(full.0 / ROLLOVER_PART));
         if around >= Amount::ZERO && around <= nearest && from.register <= full {
@@ -152,11 +152,11 @@ impl Ledger {
         self.flow = None;
     }
 
-    /// The register that a value stands for, to be taken by [`Ledger::step`]. Pulses are weighed.
+    /// The register that a value stands for, to be taken by [`Ledger::step`]. Pulses are weighed, by the meter that was in then.
     ///
     /// A mean flow over the span that begins at the value's time is known at its end: as a register that rose by that much. What passed in
     /// spans that nobody told is unknown: the made-up register stands still over them.
-    pub fn mark(&mut self, meter: &Meter, v: Value) -> Mark {
+    pub fn mark(&mut self, meter: &Meter, amended: &Amendments, v: Value) -> Mark {
         match (v.quantity, meter.mean_flow_over) {
             (Quantity::Flow, Some(span)) => {
                 let before = self.last.map_or(Amount::ZERO, |m| m.register);
@@ -165,7 +165,10 @@ impl Ledger {
                 }
                 Mark { ts: v.ts + span, register: before + Rate(v.value).over(span.0) }
             }
-            (Quantity::Pulses, _) => Mark { ts: v.ts, register: Amount(v.value.saturating_mul(meter.pulse_weight.0)) },
+            (Quantity::Pulses, _) => {
+                let weight = amended.scale(meter.scale(), v.ts).pulse_weight;
+                Mark { ts: v.ts, register: Amount(v.value.saturating_mul(weight.0)) }
+            }
             _ => Mark { ts: v.ts, register: Amount(v.value) },
         }
     }
@@ -226,7 +229,8 @@ impl Ledger {
             self.steps.forward += 1;
             return self.pass(last, mark, mark.register - last.register);
         }
-        match fit(meter, last, mark, missed) {
+        let scale = amended.scale(meter.scale(), mark.ts);
+        match fit(meter, scale, (last, mark), missed) {
             Fit::Forward(volume) => {
                 if volume == Amount::ZERO {
                     self.steps.equal += 1;
@@ -244,7 +248,7 @@ impl Ledger {
                 // The higher reading stays: the flicker's way back up is not water.
                 self.pass(last, Mark { ts: mark.ts, register: last.register }, Amount::ZERO)
             }
-            Fit::None => self.hold(meter, last, mark),
+            Fit::None => self.hold(meter, scale, last, mark),
         }
     }
 
@@ -261,7 +265,7 @@ impl Ledger {
         Step::Passed { from, to, volume, gap }
     }
 
-    fn hold(&mut self, meter: &Meter, before: Mark, mark: Mark) -> Step {
+    fn hold(&mut self, meter: &Meter, scale: Scale, before: Mark, mark: Mark) -> Step {
         let Some(s) = self.suspect else {
             self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
             return Step::Held;
@@ -271,7 +275,7 @@ impl Ledger {
             self.steps.late += 1;
             return Step::Late;
         }
-        if !matches!(fit(meter, s.newest, mark, Amount::ZERO), Fit::Forward(_) | Fit::Jitter) {
+        if !matches!(fit(meter, scale, (s.newest, mark), Amount::ZERO), Fit::Forward(_) | Fit::Jitter) {
             self.steps.spike += 1;
             self.suspect = Some(Suspect { first: mark, newest: mark, confirmations: 0 });
             return Step::Held;
@@ -397,17 +401,17 @@ mod tests {
     fn values_become_registers_by_what_they_measure() {
         let at = |quantity, value| Value { quantity, ts: Ts(60_000), value };
         let mut l = Ledger::default();
-        assert_eq!(l.mark(&meter(), at(Quantity::Volume, 7)), Mark { ts: Ts(60_000), register: Amount(7) });
-        assert_eq!(l.mark(&meter(), at(Quantity::Pulses, 7)), Mark { ts: Ts(60_000), register: Amount::litres(7) });
+        assert_eq!(l.mark(&meter(), &Amendments::default(), at(Quantity::Volume, 7)), Mark { ts: Ts(60_000), register: Amount(7) });
+        assert_eq!(l.mark(&meter(), &Amendments::default(), at(Quantity::Pulses, 7)), Mark { ts: Ts(60_000), register: Amount::litres(7) });
         assert_eq!(l.last(), None);
         let mean = Meter { mean_flow_over: Some(Ms::minutes(15)), ..meter() };
-        let mark = l.mark(&mean, at(Quantity::Flow, 40_000));
+        let mark = l.mark(&mean, &Amendments::default(), at(Quantity::Flow, 40_000));
         assert_eq!(mark, Mark { ts: Ts(960_000), register: Amount::litres(10) });
         let from = Mark { ts: Ts(60_000), register: Amount::ZERO };
         let none = Amendments::default();
         assert_eq!(l.step(&mean, &none, mark), Step::Passed { from, to: mark, volume: Amount::litres(10), gap: false });
         // Three hours that nobody told of, then a span of 4 L/h: the made-up register stood still in between.
-        let mark = l.mark(&mean, Value { ts: Ts(10_800_000), ..at(Quantity::Flow, 4_000) });
+        let mark = l.mark(&mean, &Amendments::default(), Value { ts: Ts(10_800_000), ..at(Quantity::Flow, 4_000) });
         let from = Mark { ts: Ts(10_800_000), register: Amount::litres(10) };
         assert_eq!(l.step(&mean, &none, mark), Step::Passed { from, to: mark, volume: Amount::litres(1), gap: false });
     }

@@ -210,6 +210,21 @@ pub struct Meter {
     pub mean_flow_over: Option<Ms>,
 }
 
+impl Meter {
+    pub fn scale(&self) -> Scale {
+        Scale { pulse_weight: self.pulse_weight, rollover_at: self.rollover_at }
+    }
+}
+
+/// How a meter counts: what turns its numbers into amounts. It changes with the meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scale {
+    /// As [`Meter::pulse_weight`].
+    pub pulse_weight: Amount,
+    /// As [`Meter::rollover_at`].
+    pub rollover_at: Option<Amount>,
+}
+
 /// Which number of which source is this meter's register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {

@@ -99,7 +99,7 @@ impl<'t> Daily<'t> {
         let tz = topology.tz.clone();
         let date = |ts: Ts| tz.to_datetime(Timestamp::from_millisecond(ts.0).unwrap_or_default()).date();
         let (first, last) = (date(span.0), date(Ts(span.1.0 - 1)));
-        let by_source = points::by_source(topology, sources, selection);
+        let by_source = points::by_source(topology, sources, ledger, selection);
         let mut points: Vec<Point<'t>> = vec![];
         let mut readers: Vec<Vec<usize>> = vec![vec![]; by_source.len()];
         for ix in &selection.points {

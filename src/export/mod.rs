@@ -182,10 +182,10 @@ impl<'t> Export<'t> {
         let (first, last) = snapshot.span()?.unwrap_or((Ts::EARLIEST, Ts::EARLIEST - Ms(1)));
         let mut span = (request.from.map_or(first, |f| f.max(first)), request.to.map_or(last + Ms(1), |t| t.min(last + Ms(1))));
         let (selection, form) = (&request.selection, request.form);
+        let ledger = entries(snapshot.ledger()?)?;
         let lines = match request.kind {
-            Kind::Raw => Lines::Raw(Raw::new(topology, &sources, selection, form)),
+            Kind::Raw => Lines::Raw(Raw::new(topology, (&sources, &ledger), selection, form)),
             Kind::Daily => {
-                let ledger = entries(snapshot.ledger()?)?;
                 // A reading whose time lies ahead of a clock that was not set must not draw out years of empty days.
                 let latest = snapshot.head().map_or(last, |h| h.received) + AHEAD;
                 let days = (span.0, if latest > first { span.1.min(latest) } else { span.1 });

@@ -3,19 +3,20 @@
 use super::cell::{self, Reader};
 use super::columns::{self, POINT, say};
 use super::{Form, Selection};
-use crate::domain::amendment::Entries;
+use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::engine::SourceRecord;
 use crate::domain::topology::{PlaceKind, PointIx, Topology};
-use crate::domain::units::{Amount, Quantity};
+use crate::domain::units::Quantity;
 use crate::history::Register;
+use std::sync::Arc;
 
 /// What the number in a metering point's column says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Millilitres or watt-hours on a register.
     Register,
-    /// Pulses on a counter, of this amount each.
-    Pulses(Amount),
+    /// Pulses on a counter, of the meter's pulse weight each.
+    Pulses,
     /// Millilitres per hour, on average.
     MeanFlow,
 }
@@ -27,20 +28,19 @@ pub struct Feeds {
     /// As stored.
     pub column: usize,
     pub measure: Measure,
+    /// What was stated about the meter changes no reading, but how many litres a pulse was.
+    pub amended: Arc<Amendments>,
 }
 
 /// For every source, by its number: the selected points that read it, in the order of the config. A point whose source was never heard has
 /// no readings.
-pub fn by_source(topology: &Topology, sources: &[SourceRecord], selection: &Selection) -> Vec<Vec<Feeds>> {
+pub fn by_source(topology: &Topology, sources: &[SourceRecord], ledger: &Entries, selection: &Selection) -> Vec<Vec<Feeds>> {
     let mut out: Vec<Vec<Feeds>> = vec![];
     for ix in &selection.points {
-        // What was stated about a meter changes no reading.
-        let Some(Register { source, column, quantity, .. }) = Register::stored(topology, sources, &Entries::default(), *ix) else {
-            continue;
-        };
+        let Some(Register { source, column, quantity, amended }) = Register::stored(topology, sources, ledger, *ix) else { continue };
         let measure = match quantity {
             Quantity::Flow => Measure::MeanFlow,
-            Quantity::Pulses => Measure::Pulses(topology.point(*ix).meter.pulse_weight),
+            Quantity::Pulses => Measure::Pulses,
             // No other quantity can be a register: the config refuses it.
             _ => Measure::Register,
         };
@@ -48,7 +48,7 @@ pub fn by_source(topology: &Topology, sources: &[SourceRecord], selection: &Sele
         if out.len() <= at {
             out.resize_with(at + 1, Vec::new);
         }
-        out[at].push(Feeds { point: *ix, column, measure });
+        out[at].push(Feeds { point: *ix, column, measure, amended });
     }
     out
 }

@@ -5,15 +5,18 @@ use super::number::decimal;
 use super::points::{self, Measure};
 use super::stamp::Stamps;
 use super::{Form, Selection};
+use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::engine::SourceRecord;
 use crate::domain::reading::Row;
-use crate::domain::topology::{Medium, Topology};
+use crate::domain::topology::{Medium, Scale, Topology};
+use std::sync::Arc;
 
 struct Line {
     column: usize,
     medium: Medium,
-    /// Millilitres or watt-hours of one step of the number: 1 for a register, the pulse weight for a counter.
-    weight: i64,
+    /// How the meter that is in now counts; None where the number is the register.
+    pulses: Option<Scale>,
+    amended: Arc<Amendments>,
     /// Where the point is and which meter is in it, as it begins every one of its rows.
     head: Vec<u8>,
 }
@@ -29,17 +32,19 @@ pub struct Raw {
 }
 
 impl Raw {
-    pub fn new(topology: &Topology, sources: &[SourceRecord], selection: &Selection, form: Form) -> Raw {
+    pub fn new(topology: &Topology, (sources, ledger): (&[SourceRecord], &Entries), selection: &Selection, form: Form) -> Raw {
         let line = |f: &points::Feeds| {
-            let weight = match f.measure {
-                Measure::Register => 1,
-                Measure::Pulses(weight) => weight.0,
+            let point = topology.point(f.point);
+            let pulses = match f.measure {
+                Measure::Register => None,
+                Measure::Pulses => Some(point.meter.scale()),
                 // A mean flow has no register; its numbers are among the values.
                 Measure::MeanFlow => return None,
             };
-            Some(Line { column: f.column, medium: topology.point(f.point).medium, weight, head: points::head(topology, f.point, form) })
+            let head = points::head(topology, f.point, form);
+            Some(Line { column: f.column, medium: point.medium, pulses, amended: f.amended.clone(), head })
         };
-        let lines = points::by_source(topology, sources, selection);
+        let lines = points::by_source(topology, sources, ledger, selection);
         Raw {
             lines: lines.iter().map(|l| l.iter().filter_map(line).collect()).collect(),
             stamps: Stamps::new(topology.tz.clone()),
@@ -61,7 +66,8 @@ impl Raw {
             out.extend_from_slice(&line.head);
             self.stamps.write(out, row.ts);
             out.push(b',');
-            let register = value.saturating_mul(line.weight);
+            let weight = line.pulses.map_or(1, |scale| line.amended.scale(scale, row.ts).pulse_weight.0);
+            let register = value.saturating_mul(weight);
             if !line.medium.is_energy() {
                 decimal(out, register, 6);
             }

@@ -7,6 +7,7 @@ use super::number::decimal;
 use super::points;
 use super::stamp::Stamps;
 use super::{Form, Selection};
+use crate::domain::amendment::Entries;
 use crate::domain::engine::SourceRecord;
 use crate::domain::reading::Row;
 use crate::domain::topology::Topology;
@@ -30,7 +31,8 @@ pub struct Values {
 
 impl Values {
     pub fn new(topology: &Topology, sources: &[SourceRecord], selection: &Selection, form: Form) -> Values {
-        let readers = points::by_source(topology, sources, selection);
+        // The numbers as they came: what was stated changes none of them.
+        let readers = points::by_source(topology, sources, &Entries::default(), selection);
         let mut lines: Vec<Vec<Line>> = vec![];
         for source in sources {
             let at = source.source.0 as usize;

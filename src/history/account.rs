@@ -144,7 +144,7 @@ impl<'a> Account<'a> {
 
     /// Takes what the register showed.
     pub(super) fn reading(&mut self, ts: Ts, value: i64) -> Taken {
-        let mark = self.ledger.mark(self.meter, Value { quantity: self.register.quantity, ts, value });
+        let mark = self.ledger.mark(self.meter, &self.register.amended, Value { quantity: self.register.quantity, ts, value });
         let Some(mark) = self.register.amended.apply(mark) else { return Taken::Ignored(ts, Why::Refused) };
         let Some(Turn { from, to, volume }) = self.ledger.turn(&self.register.amended, mark.ts) else { return self.step(mark) };
         let old = Interval { from: from.ts, to: to.ts, volume, kind: Kind::Replaced, gap: false };

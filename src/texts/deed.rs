@@ -1,7 +1,7 @@
 //! What people state about a meter's past.
 
 use super::{Arg, Stamp, Text, register, say};
-use crate::domain::amendment::Deed;
+use crate::domain::amendment::{Deed, Replaced};
 use crate::domain::time::Ts;
 use crate::domain::topology::Medium;
 use crate::domain::units::Amount;
@@ -14,7 +14,7 @@ pub fn deed(deed: &Deed, medium: Medium, tz: &TimeZone) -> Text {
     let dial_of = |v: Amount| Arg::from(register(medium, v));
     let or_none = |t: &Option<String>| t.as_deref().map_or_else(|| say("ledger.none", &[]), Text::same);
     match deed {
-        Deed::Replaced { ts, end, start, serial, seal, verified } => say(
+        Deed::Replaced(Replaced { ts, end, start, serial, seal, verified, old: _ }) => say(
             "ledger.replaced",
             &[
                 ("at", at(*ts)),

@@ -5,11 +5,12 @@ use super::handles::{EngineDoor, Snapshots, Store};
 use super::meters::find;
 use super::params::{Body, Id, Params};
 use super::time_param::instant;
-use super::written::{END, REGISTER, START, Written};
-use crate::domain::amendment::{Deed, Entries, Entry};
+use super::written::{END, OLD_PULSE_WEIGHT, OLD_ROLLOVER_AT, REGISTER, START, Written};
+use crate::domain::amendment::{Deed, Entries, Entry, Replaced};
 use crate::domain::engine::{Amend, Statement};
 use crate::domain::time::Ts;
-use crate::domain::topology::{Medium, Topology};
+use crate::domain::topology::{Point, Scale, Topology};
+use crate::domain::units::Amount;
 use crate::texts::{self, Stamp, Text, say};
 use axum::Json;
 use axum::extract::State;
@@ -85,6 +86,20 @@ pub struct StateRequest {
     seal: Option<String>,
     #[serde(default)]
     verified: Option<String>,
+    /// `replaced`: what one pulse or last digit of the old meter was, and where its register ran full. Left out: what the config says when this is
+    /// written; from then on the config tells of the new meter.
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    old_pulse_weight_litres: Option<Written>,
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    old_pulse_weight_kilowatt_hours: Option<Written>,
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    old_rollover_at_litres: Option<Written>,
+    #[serde(default)]
+    #[schema(value_type = Option<f64>)]
+    old_rollover_at_kilowatt_hours: Option<Written>,
     /// `dial`: what the dial shows. `corrected`: what the reading was.
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
@@ -147,7 +162,7 @@ pub async fn state(
 ) -> Result<Json<EntryReport>, Error> {
     let snapshot = snapshots.borrow().clone();
     let point = topology.point(find(&topology, &snapshot, &id)?);
-    let statement = statement(&b, point.medium, &topology.tz)?;
+    let statement = statement(&b, point, &topology.tz)?;
     let point = point.key.clone();
     let entry = engine.amend(Amend { point, by: b.by, why: b.why, statement }).await?;
     Ok(Json(report(&entry, &snapshots.borrow().ledger, &topology)))
@@ -173,7 +188,21 @@ pub async fn undo(
     Ok(Json(report(&entry, &snapshots.borrow().ledger, &topology)))
 }
 
-fn statement(b: &StateRequest, medium: Medium, tz: &TimeZone) -> Result<Statement, Error> {
+/// How the old meter counted, where it is said.
+fn old(b: &StateRequest, point: &Point) -> Result<Option<Scale>, Error> {
+    let pulse = OLD_PULSE_WEIGHT.read(point.medium, b.old_pulse_weight_litres.as_ref(), b.old_pulse_weight_kilowatt_hours.as_ref())?;
+    let full = OLD_ROLLOVER_AT.read(point.medium, b.old_rollover_at_litres.as_ref(), b.old_rollover_at_kilowatt_hours.as_ref())?;
+    if pulse.is_none() && full.is_none() {
+        return Ok(None);
+    }
+    let now = point.meter.scale();
+    // Nothing smaller than one unit is seen.
+    Ok(Some(Scale { pulse_weight: pulse.unwrap_or(now.pulse_weight).max(Amount(1)), rollover_at: full.or(now.rollover_at) }))
+}
+
+fn statement(b: &StateRequest, point: &Point, tz: &TimeZone) -> Result<Statement, Error> {
+    let medium = point.medium;
+    let old = old(b, point)?;
     let ts = instant("time", &b.time, tz)?;
     // Also where the deed needs none: a number in a wrong unit is a slip that should be heard of.
     let register = REGISTER.read(medium, b.register_litres.as_ref(), b.register_kilowatt_hours.as_ref())?;
@@ -181,14 +210,15 @@ fn statement(b: &StateRequest, medium: Medium, tz: &TimeZone) -> Result<Statemen
     let start = START.read(medium, b.start_litres.as_ref(), b.start_kilowatt_hours.as_ref())?;
     let register = || register.ok_or_else(|| REGISTER.missing(medium));
     Ok(match b.deed.as_str() {
-        "replaced" => Statement::Replaced {
+        "replaced" => Statement::Replaced(Replaced {
             ts,
             end,
             start: start.unwrap_or_default(),
             serial: b.serial.clone(),
             seal: b.seal.clone(),
             verified: b.verified.clone(),
-        },
+            old,
+        }),
         "dial" => Statement::Dial { ts, dial: register()?, counts: b.counts },
         "corrected" => Statement::Corrected { ts, register: register()? },
         "believed" => Statement::Believed { ts },

@@ -118,7 +118,7 @@ fn line(t: &Topology, p: &PointState, now: Ts) -> BookLine {
         name: point.name.clone(),
         medium,
         place,
-        serial: point.meter.serial.clone(),
+        serial: p.amended.serial().or(point.meter.serial.as_deref()).map(str::to_owned),
         last: p.last.map(|m| Register::new(m, medium, &t.tz)),
         litres_per_day,
         kilowatt_hours_per_day,

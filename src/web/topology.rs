@@ -150,16 +150,23 @@ pub async fn topology(
     params.only(&[])?;
     let identities = store.ask(crate::store::Reader::identities).await?;
     let places: Ids = identities.into_iter().filter(|i| i.kind == IdentityKind::Place).map(|i| (i.key, i.id)).collect();
-    let points: Ids = {
-        let snapshot = snapshots.borrow();
-        snapshot.points.iter().map(|p| (t.point(p.point).key.as_str().into(), p.id.clone())).collect()
+    let snapshot = snapshots.borrow().clone();
+    let points: Ids = snapshot.points.iter().map(|p| (t.point(p.point).key.as_str().into(), p.id.clone())).collect();
+    // A replacement that was written down is newer than the config's word.
+    let plates: HashMap<&str, &str> =
+        snapshot.points.iter().filter_map(|p| Some((t.point(p.point).key.as_str(), p.amended.serial()?))).collect();
+    let plated = |mut report: PointReport| {
+        if let Some(serial) = plates.get(report.key.as_str()) {
+            report.meter.iter_mut().for_each(|m| m.serial = Some((*serial).to_owned()));
+        }
+        report
     };
     Ok(Json(TopologyReport {
         gateway: t.gateway.clone(),
         time_zone: t.tz.iana_name().map(str::to_owned),
         since: Stamp::new(t.since, &t.tz),
         places: (0..t.places.len()).filter_map(|i| u32::try_from(i).ok()).map(|i| place(&t, PlaceIx(i), &places)).collect(),
-        points: t.points.iter().map(|p| point(&t, p, &points)).collect(),
+        points: t.points.iter().map(|p| plated(point(&t, p, &points))).collect(),
         feeds: t.feeds.iter().map(feed).collect(),
     }))
 }

@@ -29,6 +29,9 @@ pub const REGISTER: Fields = Fields { litres: "register_litres", kilowatt_hours:
 pub const END: Fields = Fields { litres: "end_litres", kilowatt_hours: "end_kilowatt_hours" };
 pub const START: Fields = Fields { litres: "start_litres", kilowatt_hours: "start_kilowatt_hours" };
 
+pub const OLD_PULSE_WEIGHT: Fields = Fields { litres: "old_pulse_weight_litres", kilowatt_hours: "old_pulse_weight_kilowatt_hours" };
+pub const OLD_ROLLOVER_AT: Fields = Fields { litres: "old_rollover_at_litres", kilowatt_hours: "old_rollover_at_kilowatt_hours" };
+
 impl Fields {
     /// What stands there for a meter of this medium, if anything does. A number in the other unit is refused: taken for its own it would be wrong by any factor.
     pub fn read(self, medium: Medium, litres: Option<&Written>, kilowatt_hours: Option<&Written>) -> Result<Option<Amount>, Error> {

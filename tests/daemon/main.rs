@@ -16,6 +16,7 @@ mod publisher;
 mod readme;
 #[path = "../support/robot.rs"]
 mod robot;
+mod scale;
 mod sick;
 mod simulate;
 mod tls;

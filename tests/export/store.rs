@@ -15,6 +15,7 @@ pub struct World {
     pub reader: Reader,
     /// None once it was closed.
     writer: Option<Writer>,
+    photos: heyun::store::Photos,
     batch: u64,
     pub dir: TempDir,
 }
@@ -88,13 +89,13 @@ impl World {
             source(HEAT, "heat/h1", &[("value", Quantity::Energy)]),
             source(GAS, "pulses/gas", &[("value", Quantity::Pulses)]),
         ];
-        let mut world = World { topology: config.topology, reader, writer: Some(writer), batch: 0, dir };
+        let mut world = World { topology: config.topology, reader, photos: writer.photos(), writer: Some(writer), batch: 0, dir };
         world.commit_with(vec![], sources);
         world
     }
 
     pub fn photos(&self) -> heyun::store::Photos {
-        self.writer.as_ref().unwrap().photos()
+        self.photos.clone()
     }
 
     pub fn config(&self) -> PathBuf {

@@ -6,6 +6,7 @@ use super::source::Recent;
 use crate::domain::incident::Book;
 use crate::domain::reading::{SourceId, Values};
 use crate::domain::time::Ts;
+use crate::domain::topology::{Point, Topology};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,14 @@ pub struct Checkpoint {
     pub points: BTreeMap<String, PointMemory>,
     pub sources: BTreeMap<SourceId, SourceMemory>,
     pub book: Book,
+}
+
+impl Checkpoint {
+    /// False where the config now says that a meter counts otherwise: then the amounts in here are none, and the readings tell them anew.
+    pub fn fits(&self, topology: &Topology) -> bool {
+        let counts_so = |p: &Point| self.points.get(&p.key).and_then(|m| m.scale).is_none_or(|scale| scale == p.meter.scale());
+        topology.points.iter().all(counts_so)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 use super::{
     Amend, CommandError, Effect, Effects, Engine, HandReading, MAX_NAME, MAX_TEXT, Past, PastUnavailable, PointMemory, Statement, text,
 };
-use crate::domain::amendment::{Deed, Entry};
+use crate::domain::amendment::{Deed, Entry, Replaced};
 use crate::domain::finding::{Cause, FindingKind, Mark};
 use crate::domain::meter::Value;
 use crate::domain::reading::{Flags, Outcome, Reading, Row, SourceId, Values};
@@ -37,7 +37,7 @@ impl Engine {
         let begins = Month::of(newest, tz).start(tz);
         let stated = match amend.statement {
             Statement::Dial { ts, .. } | Statement::Corrected { ts, .. } | Statement::Believed { ts } => ts,
-            Statement::Replaced { .. } | Statement::Refused { .. } | Statement::Undone { .. } => begins,
+            Statement::Replaced(_) | Statement::Refused { .. } | Statement::Undone { .. } => begins,
         };
         Ok(Needed { source: known.source, from: begins.min(stated) - WARM_UP })
     }
@@ -129,9 +129,11 @@ impl Engine {
             None => Err(CommandError::NoReading { ts }),
         };
         Ok(match statement {
-            Statement::Replaced { ts, end, start, serial, seal, verified } => {
-                let (serial, seal, verified) = (plate(serial), plate(seal), plate(verified));
-                Deed::Replaced { ts: past(*ts)?, end: *end, start: *start, serial, seal, verified }
+            Statement::Replaced(r) => {
+                // The config will tell of the new meter: what it says of the old one is kept with the entry.
+                let old = r.old.unwrap_or_else(|| self.amended[p.0 as usize].scale(self.topology.point(p).meter.scale(), r.ts));
+                let (serial, seal, verified) = (plate(&r.serial), plate(&r.seal), plate(&r.verified));
+                Deed::Replaced(Replaced { ts: past(r.ts)?, serial, seal, verified, old: Some(old), ..*r })
             }
             Statement::Dial { ts, dial, counts } => {
                 let register = there(past(*ts)?)?.register;
@@ -160,11 +162,12 @@ impl Engine {
     fn shown(&self, p: PointIx, rows: &[Row], ts: Ts) -> Option<Mark> {
         let (at, column) = self.register_of(p)?;
         let value = rows.iter().find(|r| r.ts == ts)?.values.get(column)?;
+        let amended = &self.amended[p.0 as usize];
         let register = match self.sources[at].columns.get(column)?.quantity {
-            Quantity::Pulses => Amount(value.saturating_mul(self.topology.point(p).meter.pulse_weight.0)),
+            Quantity::Pulses => Amount(value.saturating_mul(amended.scale(self.topology.point(p).meter.scale(), ts).pulse_weight.0)),
             _ => Amount(value),
         };
-        self.amended[p.0 as usize].apply(Mark { ts, register })
+        amended.apply(Mark { ts, register })
     }
 
     /// Makes anew what is remembered of a point, and says what of that changes its incidents: what is explained or no longer so is over, what the

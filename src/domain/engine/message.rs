@@ -1,6 +1,6 @@
 //! What goes in and what comes out.
 
-use crate::domain::amendment::Entry;
+use crate::domain::amendment::{Entry, Replaced};
 use crate::domain::incident::{Event, Notice};
 use crate::domain::reading::{Presence, Reading, Refused, Row, SourceId, Values};
 use crate::domain::time::Ts;
@@ -45,8 +45,8 @@ pub enum Command {
 /// What a person states about a meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
-    /// A meter was replaced: up to and with `ts` the old one counted.
-    Replaced { ts: Ts, end: Option<Amount>, start: Amount, serial: Option<String>, seal: Option<String>, verified: Option<String> },
+    /// A meter was replaced. Where it is not said how the old one counted, the config's word is taken.
+    Replaced(Replaced),
     /// The dial shows this at `ts`, which is the time of a reading. `counts`: the difference is water that was missed.
     Dial { ts: Ts, dial: Amount, counts: bool },
     /// The reading at `ts` was this.

@@ -181,8 +181,8 @@ impl Engine {
     pub fn boot(&mut self, now: Ts, last_batch: u64, out: &mut Effects) {
         self.batch = last_batch + 1;
         let topology = self.topology.clone();
-        for (memory, point) in self.points.iter_mut().zip(&topology.points) {
-            memory.configured(point);
+        for ((memory, point), amended) in self.points.iter_mut().zip(&topology.points).zip(&self.amended) {
+            memory.configured(point, amended);
         }
         let places = topology.places.iter().map(|p| (IdentityKind::Place, p.key.as_str()));
         let points = topology.points.iter().map(|p| (IdentityKind::Point, p.key.as_str()));

@@ -7,7 +7,7 @@ use crate::domain::detect::{HISTORIC_AFTER, News, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
 use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::time::Ts;
-use crate::domain::topology::{Limits, Point};
+use crate::domain::topology::{Limits, Point, Scale};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 pub struct PointMemory {
     /// Serial number of the meter that the ledger speaks of.
     pub serial: Option<String>,
+    /// How it counts, which the amounts in here rest on. Checkpoints of before this was noted have none.
+    #[serde(default)]
+    pub scale: Option<Scale>,
     /// The newest moment that a value speaks of, believed or not.
     pub heard: Option<Ts>,
     pub ledger: Ledger,
@@ -33,14 +36,16 @@ pub struct Spoken {
 
 impl PointMemory {
     pub fn new(point: &Point) -> PointMemory {
-        PointMemory { serial: point.meter.serial.clone(), ..PointMemory::default() }
+        PointMemory { serial: point.meter.serial.clone(), scale: Some(point.meter.scale()), ..PointMemory::default() }
     }
 
-    /// Takes on what the config now says: another serial number is another meter, whose register begins anew. One that is written
-    /// down for the first time, or no more, says nothing about the meter.
-    pub fn configured(&mut self, point: &Point) {
+    /// Takes on what the config now says: another serial number is another meter, whose register begins anew, unless somebody has written the
+    /// replacement down. One that is written down for the first time, or no more, says nothing about the meter.
+    pub fn configured(&mut self, point: &Point, amended: &Amendments) {
+        self.scale = Some(point.meter.scale());
         let Some(serial) = &point.meter.serial else { return };
-        if self.serial.as_ref().is_some_and(|before| before != serial) {
+        let is_known = amended.serial() == Some(serial);
+        if self.serial.as_ref().is_some_and(|before| before != serial) && !is_known {
             self.ledger.replace_meter();
         }
         self.serial = Some(serial.clone());
@@ -48,7 +53,7 @@ impl PointMemory {
 
     /// Takes one value of the point's column; puts what its rules say into `said`.
     pub fn value(&mut self, point: &Point, amended: &Amendments, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
-        let mark = self.ledger.mark(&point.meter, v);
+        let mark = self.ledger.mark(&point.meter, amended, v);
         self.heard = self.heard.max(Some(mark.ts));
         if let Some(mark) = amended.apply(mark) {
             self.register(point, amended, mark, now, tz, said);

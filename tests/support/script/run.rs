@@ -4,6 +4,7 @@ use super::want;
 use super::words::{Say, Words, glued, span, time};
 use super::world::{FLAGS, World, feed_of};
 use crate::gateway::Gateway;
+use heyun::domain::amendment::Replaced;
 use heyun::domain::engine::{Amend, Command, CommandError, Input, Statement};
 use heyun::domain::flag::{Flag, FlagSet};
 use heyun::domain::incident::Event;
@@ -367,7 +368,8 @@ impl Run {
                 "replaced" => {
                     let end = if words.took("end") { Some(volume(words)?) } else { None };
                     words.expect("start")?;
-                    Statement::Replaced { ts, end, start: volume(words)?, serial: None, seal: None, verified: None }
+                    let start = volume(words)?;
+                    Statement::Replaced(Replaced { ts, end, start, serial: None, seal: None, verified: None, old: None })
                 }
                 "dial" => Statement::Dial { ts, dial: volume(words)?, counts: words.took("counts") },
                 "corrected" => Statement::Corrected { ts, register: volume(words)? },
