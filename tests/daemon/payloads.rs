@@ -129,3 +129,50 @@ fn a_topic_that_only_an_earlier_config_named_is_counted_as_such() {
     assert_eq!(heard(&mut d, "plain/x", 1)["counts"]["rejected"]["topic"], json!(1));
     d.stop();
 }
+
+/// Two versions of a decoder's firmware, with two names for one number.
+const DECODER: &str = r#"
+title = "A decoder whose versions name the register otherwise"
+[[messages]]
+topic = "decoder/{device}"
+format = "json"
+time = "/timestamp"
+values = [{ name = "total", at = ["/total_m3", "/total_volume_m3"], unit = "m3", required = true }]
+[[example]]
+says = "up to version 2"
+topic = "decoder/1"
+payload = '{"total_m3":1.5,"timestamp":"2026-01-19T05:12:44Z"}'
+expect = { total = "1.5 m3", time = "2026-01-19T05:12:44Z" }
+[[example]]
+says = "from version 3 on"
+topic = "decoder/1"
+payload = '{"total_volume_m3":1.5,"timestamp":"2026-01-19T05:12:44Z"}'
+expect = { total = "1.5 m3", time = "2026-01-19T05:12:44Z" }
+"#;
+
+#[test]
+fn prevents_a_register_that_is_lost_because_an_update_renames_its_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    std::fs::create_dir(folder.path().join("devices")).unwrap();
+    std::fs::write(folder.path().join("devices/decoder.toml"), DECODER).unwrap();
+    let meter = "[[meters]]\nid = \"m\"\nkind = \"bulk\"\nat = \"b15\"\nsubscription = \"decoder\"\ndevice = \"1\"\n[[mqtt.subscriptions]]\nname = \"decoder\"\nprofile = \"decoder\"\n";
+    let mut d = Daemon::start(folder.path(), &config(broker.port, &folder.path().join("heyun.db"), meter));
+    let send = |hour: u8, field: &str, m3: &str| {
+        let payload = format!(r#"{{"{field}":{m3},"timestamp":"2026-11-24T{hour:02}:00:00Z"}}"#);
+        broker.publish(&["-q", "1", "-t", "decoder/1", "-m", &payload]);
+    };
+    send(1, "total_m3", "338.304");
+    // The update comes in between: the register goes on, and what passed is told over it.
+    send(2, "total_volume_m3", "338.404");
+    let s = heard(&mut d, "decoder/1", 2);
+    assert_eq!(s["counts"]["stored"], json!(2), "{s}");
+    let flow = d.get("/api/v1/meters/m/flow?resolution=raw&from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z");
+    assert_eq!((&flow["litres"], &flow["unknown"]), (&json!(100), &json!(0)), "{flow}");
+    // A name that nobody knew is said at once, with the places that were looked at; nothing else becomes the register instead.
+    send(3, "volume_total_m3", "338.504");
+    let s = heard(&mut d, "decoder/1", 3);
+    let said = s["last_bad"].to_string();
+    assert!(said.contains("/total_m3") && said.contains("volume_total_m3"), "{s}");
+    assert_eq!((&s["counts"]["stored"], d.get("/api/v1/meters/m")["register_litres"].clone()), (&json!(2), json!(338_404)), "{s}");
+}
