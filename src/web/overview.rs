@@ -301,3 +301,83 @@ async fn fold(last: Option<Last>, heads: Vec<Head>, topology: Arc<Topology>, sto
     let fresh = Instant::now() + FRESH.max(began.elapsed() * SHARE);
     Ok(Last { basis, heads, folded: Arc::new(Folded { ids, water }), fresh })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::topology::{Boundary, Limits, Medium, Meter, Place, Responsible};
+
+    fn place(key: &str, kind: PlaceKind, parent: Option<u32>) -> Place {
+        Place { key: key.into(), kind, name: key.into(), parent: parent.map(PlaceIx), households: None, residents: None }
+    }
+
+    fn point(key: &str, kind: PointKind, medium: Medium, place: u32) -> Point {
+        Point {
+            key: key.into(),
+            name: key.into(),
+            kind,
+            medium,
+            place: PlaceIx(place),
+            parent: None,
+            boundary: Boundary::Settlement,
+            responsible: Responsible::Owners,
+            valve: None,
+            meter: Meter { serial: None, pulse_weight: Amount(1), rollover_at: None, max_flow: Rate(1), mean_flow_over: None },
+            source: None,
+            limits: Limits::default(),
+            price_milliyuan_per_tonne: None,
+        }
+    }
+
+    #[test]
+    fn the_water_of_a_place_is_what_comes_in_once_and_nothing_else() {
+        let mut hot_of_2 = point("hot-2", PointKind::Bulk, Medium::HotWater, 2);
+        let flat = |key: &str, medium, place| point(key, PointKind::Sub, medium, place);
+        // Building 1 makes its hot water of its cold. To building 2 hot water comes from the compound's boiler house, which takes of the compound's.
+        hot_of_2.parent = Some(PointIx(0));
+        let t = Topology {
+            gateway: "g1".into(),
+            tz: jiff::tz::TimeZone::UTC,
+            since: Ts(0),
+            places: vec![
+                place("c", PlaceKind::Compound, None),
+                place("b1", PlaceKind::Building, Some(0)),
+                place("b2", PlaceKind::Building, Some(0)),
+                place("b3", PlaceKind::Building, Some(0)),
+                place("f1", PlaceKind::Household, Some(1)),
+                place("f2", PlaceKind::Household, Some(2)),
+                place("f3", PlaceKind::Household, Some(3)),
+            ],
+            points: vec![
+                point("compound", PointKind::Bulk, Medium::Water, 0),
+                Point { parent: Some(PointIx(0)), ..point("cold-1", PointKind::Bulk, Medium::Water, 1) },
+                Point { parent: Some(PointIx(0)), ..point("cold-2", PointKind::Bulk, Medium::Water, 2) },
+                hot_of_2,
+                flat("flat-1-hot", Medium::HotWater, 4),
+                flat("flat-2-hot", Medium::HotWater, 5),
+                flat("flat-3-hot", Medium::HotWater, 6),
+                flat("flat-3-power", Medium::Electricity, 6),
+                point("heat-1", PointKind::Bulk, Medium::Heat, 1),
+                point("gas-3", PointKind::Bulk, Medium::Gas, 3),
+            ],
+            feeds: vec![],
+        };
+        let heads: Vec<(&str, Vec<&str>, usize)> = tiles(&t)
+            .iter()
+            .map(|tile| {
+                let keys = tile.heads.iter().map(|ix| t.point(*ix).key.as_str()).collect();
+                (t.place(tile.place).key.as_str(), keys, tile.points.len())
+            })
+            .collect();
+        assert_eq!(
+            heads,
+            [
+                ("c", vec!["compound"], 10),
+                ("b1", vec!["cold-1"], 3),
+                ("b2", vec!["cold-2", "hot-2"], 3),
+                // No meter of water stands before this flat in its building: a bulk meter of gas is none.
+                ("b3", vec!["flat-3-hot"], 3),
+            ]
+        );
+    }
+}

@@ -28,7 +28,9 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// False where the config now says that a meter counts otherwise: then the amounts in here are none, and the readings tell them anew.
     pub fn fits(&self, topology: &Topology) -> bool {
-        let counts_so = |p: &Point| self.points.get(&p.key).and_then(|m| m.scale).is_none_or(|scale| scale == p.meter.scale());
+        // One that measures something else begins anew anyway.
+        let of = |p: &Point| self.points.get(&p.key).filter(|m| !m.is_of_other(p)).and_then(|m| m.scale);
+        let counts_so = |p: &Point| of(p).is_none_or(|scale| scale == p.meter.scale());
         topology.points.iter().all(counts_so)
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::detect::{HISTORIC_AFTER, News, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
 use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::time::Ts;
-use crate::domain::topology::{Limits, Point, Scale};
+use crate::domain::topology::{Limits, Medium, Point, Scale};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub struct PointMemory {
     /// How it counts, which the amounts in here rest on. Checkpoints of before this was noted have none.
     #[serde(default)]
     pub scale: Option<Scale>,
+    /// What its numbers count.
+    #[serde(default)]
+    pub medium: Medium,
     /// The newest moment that a value speaks of, believed or not.
     pub heard: Option<Ts>,
     pub ledger: Ledger,
@@ -36,19 +39,29 @@ pub struct Spoken {
 
 impl PointMemory {
     pub fn new(point: &Point) -> PointMemory {
-        PointMemory { serial: point.meter.serial.clone(), scale: Some(point.meter.scale()), ..PointMemory::default() }
+        let (serial, medium, scale) = (point.meter.serial.clone(), point.medium, Some(point.meter.scale()));
+        PointMemory { serial, medium, scale, ..PointMemory::default() }
     }
 
     /// Takes on what the config now says: another serial number is another meter, whose register begins anew, unless somebody has written the
-    /// replacement down. One that is written down for the first time, or no more, says nothing about the meter.
+    /// replacement down. One that is written down for the first time, or no more, says nothing about the meter. Of another medium nothing
+    /// goes on: watt-hours added to a month's millilitres would be neither.
     pub fn configured(&mut self, point: &Point, amended: &Amendments) {
-        self.scale = Some(point.meter.scale());
+        if self.is_of_other(point) {
+            *self = PointMemory { heard: self.heard, ..PointMemory::new(point) };
+        }
+        (self.medium, self.scale) = (point.medium, Some(point.meter.scale()));
         let Some(serial) = &point.meter.serial else { return };
         let is_known = amended.serial() == Some(serial);
         if self.serial.as_ref().is_some_and(|before| before != serial) && !is_known {
             self.ledger.replace_meter();
         }
         self.serial = Some(serial.clone());
+    }
+
+    /// What is in here counts something else than the point does now. Cold water and hot are counted alike.
+    pub fn is_of_other(&self, point: &Point) -> bool {
+        self.medium != point.medium && !(self.medium.is_water() && point.medium.is_water())
     }
 
     /// Takes one value of the point's column; puts what its rules say into `said`.
@@ -108,15 +121,15 @@ fn spoken(point: &Point, said: Said, at: Ts, now: Ts) -> Spoken {
 mod tests {
     use super::*;
     use crate::domain::time::Ms;
-    use crate::domain::topology::{Boundary, Medium, Meter, PlaceIx, PointKind, Responsible};
+    use crate::domain::topology::{Boundary, Meter, PlaceIx, PointKind, Responsible};
     use crate::domain::units::{Amount, Quantity, Rate};
 
-    /// 90 units an hour under a limit of 50 an hour and 100 a month.
-    fn said_of(medium: Medium) -> (Vec<&'static str>, Option<Amount>) {
+    /// With a limit of 50 an hour and 100 a month.
+    fn point(medium: Medium) -> Point {
         let meter =
             Meter { serial: None, pulse_weight: Amount(1), rollover_at: None, max_flow: Rate::litres(100_000), mean_flow_over: None };
         let limits = Limits { per_hour: Some(Amount::litres(50)), per_month: Some(Amount::litres(100)), silent_after: None };
-        let point = Point {
+        Point {
             key: "p".into(),
             name: "p".into(),
             kind: PointKind::Bulk,
@@ -130,23 +143,44 @@ mod tests {
             source: None,
             limits,
             price_milliyuan_per_tonne: None,
-        };
+        }
+    }
+
+    /// After 90 units an hour.
+    fn remembered(medium: Medium) -> (PointMemory, Vec<Spoken>) {
+        let point = point(medium);
         let (mut memory, mut said) = (PointMemory::new(&point), vec![]);
         for hour in 0..4 {
             let v = Value { quantity: medium.quantity(), ts: Ts(0) + Ms::hours(hour), value: 90_000 * hour };
             memory.value(&point, &Amendments::default(), v, v.ts, &TimeZone::UTC, &mut said);
         }
-        let month = memory.monthly.used().map(|(_, used)| used);
-        (said.iter().map(|s| s.finding.kind.code()).collect(), month)
+        (memory, said)
     }
 
     #[test]
     fn only_water_leaks_and_every_month_is_summed() {
         assert!(Medium::ALL.iter().all(|m| matches!(m.quantity(), Quantity::Volume | Quantity::Energy)));
         for medium in Medium::ALL {
-            let (said, month) = said_of(medium);
+            let (memory, said) = remembered(medium);
             assert_eq!(said.is_empty(), !medium.is_water(), "{medium:?}: {said:?}");
-            assert_eq!(month, Some(Amount::litres(270)), "{medium:?}");
+            assert_eq!(memory.monthly.used().map(|(_, used)| used), Some(Amount::litres(270)), "{medium:?}");
         }
+    }
+
+    #[test]
+    fn of_another_medium_nothing_goes_on_and_hot_water_is_water() {
+        let (mut memory, _) = remembered(Medium::Water);
+        memory.configured(&point(Medium::HotWater), &Amendments::default());
+        assert!(memory.monthly.used().is_some() && memory.ledger.last().is_some());
+        memory.configured(&point(Medium::Heat), &Amendments::default());
+        assert_eq!((memory.monthly.used(), memory.ledger.last(), memory.medium), (None, None, Medium::Heat));
+        assert!(memory.heard.is_some(), "it is not silent for that");
+        // What was written before there were media is of water.
+        let old: PointMemory = serde_json::from_value(serde_json::json!({
+            "serial": null, "heard": 5, "ledger": PointMemory::default().ledger, "hourly": PointMemory::default().hourly,
+            "monthly": PointMemory::default().monthly,
+        }))
+        .unwrap();
+        assert_eq!(old.medium, Medium::Water);
     }
 }

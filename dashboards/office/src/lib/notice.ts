@@ -22,7 +22,9 @@ export function firstSteps(file: IncidentFile, { point, valve, home }: Scene): s
     return [...steps, t('ui.steps.leak_wet.dry')];
   }
   // Of gas, or of a heating circuit: its device says so.
-  if (file.cause === 'leak' && !isWater(point?.medium ?? 'water')) return [...shut(), t('ui.steps.other.1'), t('ui.steps.other.2')];
+  if (file.cause === 'leak' && !isWater(point?.medium ?? 'water')) {
+    return [t(point?.medium === 'gas' ? 'ui.steps.leak_other.gas' : 'ui.steps.leak_other.look'), ...shut().slice(0, 1)];
+  }
   if (file.cause === 'leak') {
     const look = point?.kind === 'sub' ? 'ui.steps.leak.household' : point?.kind === 'make_up' ? 'ui.steps.leak.makeup' : 'ui.steps.leak.bulk';
     const steps = [t(look), ...(valve === null ? [t('ui.steps.leak.novalve')] : shut())];
