@@ -5,7 +5,7 @@ use heyun::config::{self, Catalogue, LoadError, SHIPPED};
 use heyun::domain::device::Profile;
 use heyun::domain::flag::Flag;
 use heyun::domain::time::Ts;
-use heyun::domain::topology::MAX_COLUMNS;
+use heyun::domain::topology::{MAX_COLUMNS, Medium};
 use heyun::ingest::decode::{Clock, prove};
 use heyun::ingest::discover::{Around, Certainty, Entry, Heard, How, Proposal, plan};
 use jiff::tz::TimeZone;
@@ -318,11 +318,12 @@ fn the_usual_topic_counts_more_than_a_column_and_a_column_more_than_nothing() {
         assert!(found.len() <= 1, "{found:?}");
         found.pop().map(|p| (p.certainty, p.name, p.devices[0].entries.clone()))
     };
-    let meter = || vec![Entry::Meter { column: None, pulses: false }];
+    let of = |medium| Entry::Meter { column: None, pulses: false, medium };
+    let meter = || vec![of(Medium::Water)];
     let water = r#"{"total_m3":12.5,"timestamp":"2026-11-27T00:00:00Z"}"#;
     let heat = r#"{"total_volume_m3":12.5,"total_energy_consumption_kwh":3,"timestamp":"2026-11-27T00:00:00Z"}"#;
     assert_eq!(only("wmbusmeters/1", water), Some((Certainty::Known, "wmbusmeters".into(), meter())));
-    assert_eq!(only("wmbusmeters/1", heat), Some((Certainty::Known, "wmbusmeters-heat".into(), vec![Entry::Sensor])));
+    assert_eq!(only("wmbusmeters/1", heat), Some((Certainty::Known, "wmbusmeters-heat".into(), vec![of(Medium::Heat), Entry::Sensor])));
     assert_eq!(only("home/cellar", water), Some((Certainty::Likely, "wmbusmeters".into(), meter())));
     // Anybody's: one column that need not be there, a word that no profile knows, a number that nothing explains.
     assert_eq!(only("home/remote", r#"{"battery":90}"#), None);

@@ -43,6 +43,7 @@ test('an id is suggested that nobody has', () => {
 
 test('a meter at a household is a sub-meter', () => {
   const place = { key: 'h', name: '', parent: null, households: null, residents: null };
-  assert.deepEqual(kindsAt({ ...place, kind: 'household' }), ['sub']);
-  assert.deepEqual(kindsAt({ ...place, kind: 'building' }), ['bulk', 'make-up']);
+  assert.deepEqual(kindsAt({ ...place, kind: 'household' }, METER), ['sub']);
+  assert.deepEqual(kindsAt({ ...place, kind: 'building' }, METER), ['bulk', 'make-up']);
+  assert.deepEqual(kindsAt({ ...place, kind: 'building' }, METER.replace('at =', 'medium = "heat"\nat =')), ['bulk']);
 });

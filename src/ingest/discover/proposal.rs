@@ -2,7 +2,7 @@
 
 use crate::domain::device::{FLAGS_COLUMN, Format};
 use crate::domain::flag::Flag;
-use crate::domain::topology;
+use crate::domain::topology::{self, Medium};
 use crate::domain::units::{Quantity, Unit};
 
 /// Stand where only a person knows what is right. They are no ids, so that a check of the config stumbles over them.
@@ -110,6 +110,7 @@ pub enum Entry {
     Meter {
         column: Option<String>,
         pulses: bool,
+        medium: Medium,
     },
     Sensor,
 }
@@ -117,22 +118,33 @@ pub enum Entry {
 impl Entry {
     /// What a device with these columns is, of which those in `seen` said something.
     pub fn of(columns: &[topology::Column], seen: &[usize]) -> Vec<Entry> {
-        let is_register = |c: &topology::Column| matches!(c.quantity, Quantity::Volume | Quantity::Pulses);
         let said = || seen.iter().filter_map(|i| Some((*i, columns.get(*i)?)));
+        let says = |wanted: &[Quantity]| said().any(|(_, c)| wanted.contains(&c.quantity));
+        let medium = match says(&[Quantity::Energy]) {
+            false => Medium::Water,
+            // What goes round in a heating circuit has a volume and temperatures; what comes by a wire has neither.
+            true if says(&[Quantity::Volume, Quantity::Flow, Quantity::Temperature]) => Medium::Heat,
+            true => Medium::Electricity,
+        };
         // Water that goes round in a heating circuit is no consumption.
-        let heat = said().any(|(_, c)| c.quantity == Quantity::Energy);
+        let is_register = |c: &topology::Column| c.quantity == medium.quantity() || c.quantity == Quantity::Pulses && !medium.is_energy();
         let registers: Vec<_> = said().filter(|(_, c)| is_register(c)).collect();
         let usual = columns.iter().position(is_register);
         let meter = |named: bool, c: &topology::Column| Entry::Meter {
             column: named.then(|| c.name.clone()),
             pulses: c.quantity == Quantity::Pulses,
+            medium,
         };
-        match registers.as_slice() {
-            _ if heat => vec![Entry::Sensor],
-            [] => vec![Entry::Sensor],
+        let mut entries = match registers.as_slice() {
+            [] => vec![],
             [(i, only)] => vec![meter(Some(*i) != usual, only)],
             many => many.iter().map(|(_, c)| meter(true, c)).collect(),
+        };
+        // Its temperatures and flags are a room's or a pipe's.
+        if entries.is_empty() || medium.is_energy() {
+            entries.push(Entry::Sensor);
         }
+        entries
     }
 
     pub fn kind(&self) -> &'static str {
@@ -197,7 +209,15 @@ impl Proposal {
         let (id, place) = filled.unwrap_or((ID, PLACE));
         let (id, place) = (quoted(id), quoted(place));
         let mut out = match entry {
-            Entry::Meter { .. } => format!("[[meters]]\nid = {id}\nkind = \"bulk\"\nat = {place}\n"),
+            Entry::Meter { medium, .. } => {
+                let medium = match medium {
+                    Medium::Water => "",
+                    Medium::Heat => "medium = \"heat\"\n",
+                    // Only the device's own numbers were seen.
+                    _ => "medium = \"electricity\"     # or heat: see the meter\n",
+                };
+                format!("[[meters]]\nid = {id}\nkind = \"bulk\"\n{medium}at = {place}\n")
+            }
             Entry::Sensor => format!("[[sensors]]\nid = {id}\nat = {place}\n"),
         };
         let mut key = |key: &str, value: &str| out.push_str(&format!("{key} = {}\n", quoted(value)));
@@ -341,8 +361,8 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_water_is_a_meter_and_everything_else_a_sensor() {
-        let meter = |column: Option<&str>, pulses| Entry::Meter { column: column.map(str::to_owned), pulses };
+    fn what_counts_is_a_meter_and_everything_else_a_sensor() {
+        let meter = |column: Option<&str>, pulses| Entry::Meter { column: column.map(str::to_owned), pulses, medium: Medium::Water };
         let water = columns(&[("flow", Quantity::Flow), ("total", Quantity::Volume), ("total_1", Quantity::Volume)]);
         assert_eq!(Entry::of(&water, &[0, 1]), [meter(None, false)]);
         assert_eq!(Entry::of(&water, &[2]), [meter(Some("total_1"), false)]);
@@ -350,7 +370,11 @@ mod tests {
         assert_eq!(Entry::of(&water, &[0]), [Entry::Sensor]);
         assert_eq!(Entry::of(&columns(&[("counter_1", Quantity::Pulses)]), &[0]), [meter(None, true)]);
         let heat = columns(&[("energy", Quantity::Energy), ("total", Quantity::Volume)]);
-        assert_eq!(Entry::of(&heat, &[0, 1]), [Entry::Sensor]);
+        let energy = |column: Option<&str>, medium| Entry::Meter { column: column.map(str::to_owned), pulses: false, medium };
+        assert_eq!(Entry::of(&heat, &[0, 1]), [energy(None, Medium::Heat), Entry::Sensor]);
+        assert_eq!(Entry::of(&heat, &[0]), [energy(None, Medium::Electricity), Entry::Sensor]);
+        let cooling = columns(&[("energy", Quantity::Energy), ("cooling", Quantity::Energy), ("supply", Quantity::Temperature)]);
+        assert_eq!(Entry::of(&cooling, &[1, 2]), [energy(Some("cooling"), Medium::Heat), Entry::Sensor]);
     }
 
     #[test]

@@ -59,7 +59,8 @@ export function suggestedId(d: HeardDevice, taken: Set<string>): string {
   }
 }
 
-/** What a meter at this place can be. */
-export function kindsAt(place: Place | undefined): MeterKind[] {
-  return place?.kind === 'household' ? ['sub'] : ['bulk', 'make-up'];
+/** What a meter at this place can be; only water is made up for. */
+export function kindsAt(place: Place | undefined, toml: string): MeterKind[] {
+  if (place?.kind === 'household') return ['sub'];
+  return valueOf(toml, 'medium') === null ? ['bulk', 'make-up'] : ['bulk'];
 }
