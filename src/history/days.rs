@@ -166,8 +166,7 @@ pub(super) fn daily(
     let mut open = vec![true; days.len()];
     if let (Some(first), Some(last)) = (days.first(), days.last())
         && let Some(series) = register.series()
-        && let Some(told) =
-            reader.told_of(series)?.filter(|t| t.made_with == register.made_with(&topology.point(point).meter, topology.since))
+        && let Some(told) = reader.told_of(series)?.filter(|t| t.made_with == register.made_with(topology.point(point), topology.since))
     {
         for (i, day) in days.iter().enumerate() {
             open[i] = day.number >= told.begins;

@@ -98,7 +98,7 @@ fn wanted(reader: &Reader, topology: &Topology) -> Result<BTreeMap<Series, Wante
     for ix in topology.point_ixs() {
         let Some(register) = Register::stored(topology, &sources, &ledger, ix) else { continue };
         let (Some(series), point) = (register.series(), topology.point(ix)) else { continue };
-        let made_with = register.made_with(&point.meter, topology.since);
+        let made_with = register.made_with(point, topology.since);
         out.entry(series).or_insert_with(|| Wanted { ix, register, point: point.key.clone(), made_with });
     }
     Ok(out)

@@ -5,7 +5,7 @@ use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::engine::{Snapshot, SourceRecord};
 use crate::domain::reading::{Flags, Row, SourceId};
 use crate::domain::time::Ts;
-use crate::domain::topology::{Column, Meter, PointIx, Topology};
+use crate::domain::topology::{Column, Point, PointIx, Topology};
 use crate::domain::units::{Amount, Quantity};
 use crate::store::Series;
 use std::sync::Arc;
@@ -68,11 +68,19 @@ impl Register {
     }
 
     /// What a day's volume depends on besides the rows and the calendar, in words that anybody can compare.
-    pub(super) fn made_with(&self, meter: &Meter, since: Ts) -> String {
+    pub(super) fn made_with(&self, point: &Point, since: Ts) -> String {
+        let meter = &point.meter;
+        // The views tell by it which unit a day is in.
+        let unit = if point.medium.is_energy() { " of=Wh" } else { "" };
         let ml = |v: Option<Amount>| v.map_or_else(|| "-".to_owned(), |v| v.0.to_string());
         let span = meter.mean_flow_over.map_or_else(|| "-".to_owned(), |ms| ms.0.to_string());
         let (pulse, most) = (meter.pulse_weight.0, meter.max_flow.0);
-        format!("fold={FOLD} {:?} pulse={pulse} full={} most={most} mean={span} since={}", self.quantity, ml(meter.rollover_at), since.0)
+        format!(
+            "fold={FOLD} {:?} pulse={pulse} full={} most={most} mean={span} since={}{unit}",
+            self.quantity,
+            ml(meter.rollover_at),
+            since.0
+        )
     }
 
     /// What it shows in a row of its source; a device may leave it out.

@@ -89,7 +89,7 @@ pub fn totals(
         let Some(register) = register else { continue };
         let Some(t) = register.series().and_then(|s| told.get(&s)) else { continue };
         // What was told of another meter is not this one's.
-        if t.made_with == register.made_with(&topology.point(*point).meter, topology.since) {
+        if t.made_with == register.made_with(topology.point(*point), topology.since) {
             out.points[i].until = Day::numbered(t.next, &topology.tz).filter(|_| t.begins < t.next).map(|d| d.from);
             of.entry(t.series).or_default().push(i);
         }

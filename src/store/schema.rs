@@ -11,7 +11,7 @@ pub const APPLICATION_ID: i32 = 0x4845_5955;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Entry n leads from version n to n + 1. Entries are never changed once released, only added.
-const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED, QUANTITIES, LEDGER, ADOPTED, PHOTOS];
+const MIGRATIONS: &[&str] = &[V1, DAYS, OUTBOX, CHUNKS, VOLUMES, EXPIRED, QUANTITIES, LEDGER, ADOPTED, PHOTOS, MEDIA];
 
 const V1: &str = r"
 -- One row per message. The key is ts * 2^20 + source: by time first, so that a commit touches the newest page or two, where (source, ts)
@@ -299,6 +299,31 @@ CREATE TABLE photos (entry INTEGER PRIMARY KEY, at INTEGER NOT NULL, body BLOB N
 CREATE VIEW v_photos AS
 SELECT p.entry, strftime('%Y-%m-%dT%H:%M:%fZ', p.at / 1000.0, 'unixepoch') AS time, l.point AS point, length(p.body) AS bytes, p.body AS body
 FROM photos p LEFT JOIN ledger l ON l.seq = p.entry;
+";
+
+const MEDIA: &str = r"
+-- Days and months of heat and electricity are watt-hours, and stood in columns of litres: the views tell each in its own.
+DROP VIEW v_daily;
+DROP VIEW v_monthly;
+CREATE VIEW v_daily AS
+SELECT date(c.day * 86400, 'unixepoch') AS date, t.point AS point, i.id AS point_id, s.topic AS topic, n.name AS name,
+       CASE WHEN t.made_with LIKE '%of=Wh' THEN NULL ELSE d.volume END AS volume_ml, CASE WHEN t.made_with LIKE '%of=Wh' THEN NULL ELSE d.volume / 1000.0 END AS litres,
+       CASE WHEN t.made_with LIKE '%of=Wh' THEN d.volume END AS energy_wh, CASE WHEN t.made_with LIKE '%of=Wh' THEN d.volume / 1000.0 END AS kilowatt_hours,
+       d.known_ms IS NULL AS complete, coalesce(d.known_ms, c.ends - c.starts) AS known_ms,
+       d.key AS key
+FROM daily d CROSS JOIN told t ON t.series = d.key >> 5 & 8388607 CROSS JOIN calendar c ON c.day = (d.key >> 28 << 5) | (d.key & 31)
+CROSS JOIN sources s ON s.source = t.series >> 3 CROSS JOIN columns n ON n.source = s.source AND n.ix = (t.series & 7)
+LEFT JOIN identities i ON i.kind = 'point' AND i.key = t.point;
+
+CREATE VIEW v_monthly AS
+SELECT printf('%04d-%02d', (m.key >> 23) / 12, (m.key >> 23) % 12 + 1) AS month, t.point AS point, i.id AS point_id, s.topic AS topic,
+       n.name AS name, CASE WHEN t.made_with LIKE '%of=Wh' THEN NULL ELSE m.volume END AS volume_ml, CASE WHEN t.made_with LIKE '%of=Wh' THEN NULL ELSE m.volume / 1000.0 END AS litres,
+       CASE WHEN t.made_with LIKE '%of=Wh' THEN m.volume END AS energy_wh, CASE WHEN t.made_with LIKE '%of=Wh' THEN m.volume / 1000.0 END AS kilowatt_hours,
+       m.complete = strftime('%d', printf('%04d-%02d-01', (m.key >> 23) / 12, (m.key >> 23) % 12 + 1), '+1 month', '-1 day') + 0 AS complete,
+       m.known_ms AS known_ms, m.days AS days, m.complete AS complete_days, m.key AS key
+FROM monthly m CROSS JOIN told t ON t.series = m.key & 8388607
+CROSS JOIN sources s ON s.source = t.series >> 3 CROSS JOIN columns n ON n.source = s.source AND n.ix = (t.series & 7)
+LEFT JOIN identities i ON i.kind = 'point' AND i.key = t.point;
 ";
 
 /// Where a file stands.

@@ -148,6 +148,14 @@ fn every_medium_is_counted_in_its_own_unit_and_only_water_is_water() {
         let whole = |smallest| (thousandths(smallest), unit.to_owned(), json!(true));
         assert_eq!(told(&by_day, key), whole(24 * an_hour), "{key}");
         assert_eq!(told(&by_month, key), whole(HOURS * an_hour), "{key}");
+        // Whoever reads the file finds it in the column of its unit.
+        for (view, period, smallest) in
+            [("v_monthly", "month = '2026-10'", HOURS * an_hour), ("v_daily", "date = '2026-10-26'", 24 * an_hour)]
+        {
+            let ask = format!("SELECT volume_ml, energy_wh FROM {view} WHERE point = ?1 AND {period}");
+            let seen: (Option<i64>, Option<i64>) = d.database().query_row(&ask, [key], |r| Ok((r.get(0)?, r.get(1)?))).unwrap();
+            assert_eq!(seen, if unit == "L" { (Some(smallest), None) } else { (None, Some(smallest)) }, "{key} in {view}");
+        }
     }
     // The day of the replacement and that of the rollover are days like others.
     let flow = d.get("/api/v1/meters/heat/flow?resolution=day&from=2026-10-01&to=2026-11-01");

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 /// What made each version of the schema out of the one before it.
-pub const VERSIONS: [&str; 9] = [
+pub const VERSIONS: [&str; 10] = [
     include_str!("../data/store/version-1.sql"),
     include_str!("../data/store/version-2.sql"),
     include_str!("../data/store/version-3.sql"),
@@ -17,6 +17,7 @@ pub const VERSIONS: [&str; 9] = [
     include_str!("../data/store/version-7.sql"),
     include_str!("../data/store/version-8.sql"),
     include_str!("../data/store/version-9.sql"),
+    include_str!("../data/store/version-10.sql"),
 ];
 
 /// A file of that version with some batches in it. They have neither late rows, events nor checkpoints.
