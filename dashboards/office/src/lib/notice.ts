@@ -4,6 +4,7 @@ import type { IncidentFile } from './api';
 import { figures, num, when } from './format';
 import { type Key, said, t } from './i18n.svelte';
 import { isWater } from './medium';
+import { noticeHead } from './says';
 import type { Scene } from './sensor';
 
 const KNOWN = ['meter_silent', 'meter_reset', 'meter_jump', 'meter_battery', 'emergency_call', 'access_open'];
@@ -44,7 +45,8 @@ export function startWords(file: IncidentFile, now: string): string[] {
 
 /** The text to pass on: place, flow, since when, tonnes so far, what to do first. Suffices without a tap. */
 export function noticeText(file: IncidentFile, scene: Scene, now: string): string {
-  const lines = [t(`ui.notice.${file.cause}`, { place: file.place.join(' ') || file.points.join(', ') })];
+  const dry = !isWater(scene.point?.medium ?? 'water');
+  const lines = [noticeHead(file, dry, file.place.join(' ') || file.points.join(', '))];
   if (file.headline) lines.push(said(file.headline));
   const w = file.water;
   if (w && w.litres_per_minute !== null) lines.push(t('ui.notice.flow', { n: figures(w.litres_per_minute, 1) }));
