@@ -442,3 +442,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_large_file_is_read_like_a_small_one_and_what_is_added_has_lines_of_its_own() {
+    // More than 64 KiB, with characters of several bytes, and without an end of the last line.
+    let meters: String = (0..1_500)
+        .map(|i| format!("[[meters]]\nid = \"m{i}\"\nname = \"{i}号表\"\nkind = \"bulk\"\nat = \"b\"\ndevice = \"d{i}\"\n"))
+        .collect();
+    let text = format!(
+        "[gateway]\nid = \"g\"\ntimezone = \"Asia/Shanghai\"\n[[compounds]]\nid = \"c\"\nname = \"和韵\"\n[[buildings]]\nid = \"b\"\nname = \"15\"\n\
+         [mqtt]\nurl = \"mqtt://localhost\"\n[[mqtt.subscriptions]]\nname = \"own\"\ntopic = \"own/+\"\nformat = \"plain\"\nunit = \"m3\"\n{}",
+        meters.trim_end()
+    );
+    assert!(text.len() > 1 << 16);
+    let lines = text.lines().count();
+    let added = "[[mqtt.subscriptions]]\nname = \"more\"\ntopic = \"more/+\"\nformat = \"plain\"\nunit = \"L\"\n[[meters]]\nid = \"added\"\nkind = \"bulk\"\nat = \"b\"\nsubscription = \"more\"\ndevice = \"x\"\n";
+    // With a second + the file's devices would be of nobody knows which; as an addition it changes nothing of the file.
+    assert!(config::parse(&format!("{text}\n{added}"), Catalogue::default()).is_err());
+    let config =
+        config::parse_with(&text, added, Catalogue::default()).unwrap_or_else(|p| panic!("{}", config::render(Path::new("config"), &p)));
+    assert_eq!(config.topology.points.len(), 1_501);
+    let source = |key: &str| config.topology.points.iter().find(|p| p.key == key).and_then(|p| p.source.as_ref()).unwrap().topic.clone();
+    assert_eq!((source("m7"), source("added")), ("own/d7".to_owned(), "more/x".to_owned()));
+    let wrong = config::parse_with(&text, &added.replace("at = \"b\"", "at = \"水\""), Catalogue::default()).unwrap_err();
+    let [only] = wrong.as_slice() else { panic!("{wrong:?}") };
+    assert_eq!((only.line - lines, only.quote.as_str(), only.key.as_str()), (9, "at = \"水\"", "meters[1500].at"));
+}

@@ -49,6 +49,13 @@ pub fn export(args: &ConfigExport) -> Result<(), Error> {
             who(r, &config.topology.tz)
         );
     }
+    // Where both do not go together nothing can be said of it: `heyun check` tells why.
+    if let Ok((joined, None)) = daemon::configured(&args.config) {
+        for (id, subscription) in joined.to_amend() {
+            let _ =
+                writeln!(out, "# with these lines in the file, {id} must say of which subscription it is: subscription = {subscription:?}");
+        }
+    }
     for kind in [AdoptedKind::Subscription, AdoptedKind::Meter, AdoptedKind::Sensor] {
         for r in of(kind) {
             let also = if file.has(kind, &r.key) { "; the config file has it too, and the file's counts" } else { "" };

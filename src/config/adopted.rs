@@ -117,6 +117,17 @@ fn keys(root: &Table<'_>) -> Vec<(AdoptedKind, Option<String>)> {
     keys
 }
 
+/// The profile that a subscription names.
+pub fn profile_of(subscription: &str) -> Option<String> {
+    let table: toml::Table = subscription.parse().ok()?;
+    Some(table.get("mqtt")?.get("subscriptions")?.get(0)?.get("profile")?.as_str()?.to_owned())
+}
+
+/// True for what can be an id or a name: a-z, 0-9 and -.
+pub fn is_slug(name: &str) -> bool {
+    super::values::slug(name).is_ok()
+}
+
 /// An entry under its header.
 fn written(kind: AdoptedKind, item: &toml::Value) -> String {
     let list = toml::Value::Array(vec![item.clone()]);
@@ -234,6 +245,33 @@ impl Written {
             }
         }
         Err(LoadError::Problems(wrong))
+    }
+}
+
+impl Joined {
+    /// Meters and sensors of the file that do not name their subscription, and what it is.
+    pub fn unnamed(&self) -> Vec<(String, String)> {
+        let topology = &self.config.topology;
+        // It was read as a config, so it is TOML.
+        let table: toml::Table = self.written.parse().unwrap_or_default();
+        let subscription = |id: &str| {
+            let feed = topology.points.iter().find(|p| p.key == id)?.source.as_ref()?.feed;
+            topology.feeds.get(usize::from(feed.0)).map(|f| f.name.clone())
+        };
+        let entries =
+            ["meters", "sensors"].into_iter().filter_map(|list| table.get(list)?.as_array()).flatten().filter_map(|t| t.as_table());
+        let of = |t: &toml::Table| {
+            let is_unnamed = t.get("device").is_some_and(toml::Value::is_str) && !t.contains_key("subscription");
+            let id = t.get("id")?.as_str().filter(|_| is_unnamed)?;
+            Some((id.to_owned(), subscription(id)?))
+        };
+        entries.filter_map(of).collect()
+    }
+
+    /// Those of them that would have to name it, were all that was adopted written into the file.
+    pub fn to_amend(&self) -> Vec<(String, String)> {
+        let whole = format!("{}\n{}", self.written, self.added);
+        if parse(&whole, self.catalogue.clone()).is_ok() { vec![] } else { self.unnamed() }
     }
 }
 

@@ -30,7 +30,7 @@ mod topics;
 mod values;
 mod web;
 
-pub use adopted::{Adopted, AdoptedKind, Joined, Written, entries};
+pub use adopted::{Adopted, AdoptedKind, Joined, Written, entries, is_slug, profile_of};
 pub use channels::{Address, Channel, ChannelKind, Language};
 pub use credentials::{CredentialsError, SecretFrom};
 pub use devices::{Catalogue, FileProblems, OwnProfile, SHIPPED, known_keys as known_device_keys, parse as parse_device};
@@ -136,7 +136,7 @@ pub fn parse_with(text: &str, added: &str, catalogue: Catalogue) -> Result<Confi
     let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     let (whole, begins) = (format!("{text}{gap}{added}"), text.len() + gap.len());
     // Moved behind the text, so that its spans are those of the whole.
-    let moved = format!("{:begins$}{added}", "");
+    let moved = " ".repeat(begins) + added;
     let (more, wrong) = DeTable::parse_recoverable(&moved);
     syntax.extend(wrong);
     join(document.get_mut(), more.into_inner());
@@ -176,6 +176,7 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>, catalogu
     let around = meters::Surroundings { places: &places, feeds: &feeds, price_milliyuan_per_tonne };
     let (mut points, ids) = meters::read(&root, &around);
     points.extend(sensors::read(&root, ids, &around));
+    subscriptions::note_taken(&feeds, &points);
     let mqtt = mqtt_table.map(|t| mqtt::mqtt(&t, gateway.as_ref().map(|g| g.id.as_str()), subscriptions::finished(&feeds, &points)));
     let (store, web, channels) = (store::store(&root), web::web(&root), channels::channels(&root));
 

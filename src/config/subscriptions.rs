@@ -182,6 +182,29 @@ fn note_overlap(f: &Field<'_>, draft: &Draft<'_>, earlier: &[Draft<'_>]) {
     }
 }
 
+/// A topic that is written out goes before one with a +: what is added must not take a device's messages away from a point of the file.
+pub(super) fn note_taken(drafts: &[Draft<'_>], points: &[Point]) {
+    let reads = |feed: usize, source: &str| {
+        let mut bindings = points.iter().filter_map(|p| Some((p, p.source.as_ref()?)));
+        bindings.find(|(_, b)| usize::from(b.feed.0) == feed && b.topic.split('#').next() == Some(source)).map(|(p, _)| p.key.as_str())
+    };
+    let files = || drafts.iter().enumerate().filter(|(_, d)| !d.is_added);
+    for added in drafts.iter().filter(|d| d.is_added) {
+        let Some(f) = &added.topic else { continue };
+        for own in added.heard.iter().filter(|h| !h.filter.has_device()) {
+            let mut heard = files().flat_map(|(i, d)| d.heard.iter().map(move |h| (i, d, h)));
+            let taken = heard.find_map(|(i, d, h)| {
+                let device = h.filter.device_in(own.filter.as_str())?;
+                Some((reads(i, &h.source.topic_of(device))?, &d.name))
+            });
+            if let Some((point, name)) = taken {
+                let what = format!("{point:?} of the config file reads {:?} by the subscription {name:?}", own.filter.as_str());
+                f.wrong::<()>(what, "the topic of a device that nothing reads yet");
+            }
+        }
+    }
+}
+
 /// The profile that the subscription names, if nothing else says how its messages are read.
 fn named(t: &Table<'_>, f: &Field<'_>, catalogue: &Catalogue) -> Option<Profile> {
     for key in ["format", "value", "unit", "time", "also"] {

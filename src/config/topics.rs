@@ -48,6 +48,12 @@ impl Filter {
         self.0.split('/').map(|l| if l == "+" { device } else { l }).collect::<Vec<_>>().join("/")
     }
 
+    /// What stands for the `+` in a topic that it matches.
+    pub fn device_in<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        let mut levels = self.0.split('/').zip(topic.split('/'));
+        if self.matches(topic) { levels.find(|(f, _)| *f == "+").map(|(_, t)| t) } else { None }
+    }
+
     /// True if messages of `topic` come by this filter.
     pub fn matches(&self, topic: &str) -> bool {
         common(&self.0, topic)

@@ -28,7 +28,7 @@ use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
 use crate::{announce, notify, store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -74,6 +74,8 @@ enum End {
 
 /// What is not stopped and started anew with the rest.
 struct Lasting {
+    /// The config file.
+    path: PathBuf,
     signals: Signals,
     discovery: discover::Desk,
     /// With the address that the config gives it: clients that come in between wait, they are not refused.
@@ -81,6 +83,15 @@ struct Lasting {
 }
 
 impl Lasting {
+    /// Whether a start would succeed now, with this database: before anything is stopped.
+    fn readable(&self, database: &Path) -> Result<(), String> {
+        match configured::load(&self.path).map_err(|e| e.to_string())? {
+            (whole, None) if whole.config.store.path == database => Ok(()),
+            (whole, None) => Err(format!("it names another database, {}", whole.config.store.path.display())),
+            (_, Some(e)) => Err(e.to_string()),
+        }
+    }
+
     async fn listen(&mut self, addr: SocketAddr) -> std::io::Result<TcpListener> {
         let listener = match self.listener.take() {
             Some((same, listener)) if same == addr => listener,
@@ -94,7 +105,8 @@ impl Lasting {
 
 /// Serves by the config, and again by what it is then, whenever that was changed from within.
 async fn serve_on(mut written: Written, path: &Path) -> Result<(), Error> {
-    let mut lasting = Lasting { signals: Signals::new()?, discovery: discover::start(path.to_owned()), listener: None };
+    let discovery = discover::start(path.to_owned());
+    let mut lasting = Lasting { path: path.to_owned(), signals: Signals::new()?, discovery, listener: None };
     while let End::Again = serve(written, &mut lasting).await? {
         written = configured::file(path)?;
     }
@@ -219,7 +231,11 @@ async fn serve(written: Written, lasting: &mut Lasting) -> Result<End, Error> {
                 }
             }
             name = lasting.signals.next() => { info!(signal = name, "stopping"); break None; }
-            Some(()) = lasting.discovery.again.recv() => { info!("what was adopted has changed: the config is read anew"); again = true; break None; }
+            Some(()) = lasting.discovery.again.recv() => match lasting.readable(&config.store.path) {
+                Ok(()) => { info!("what was adopted has changed: the config is read anew"); again = true; break None; }
+                // As it runs it goes on: a gateway that reads by an old config is better than none.
+                Err(why) => error!(why, "what was adopted has changed, but the config cannot be read anew as it is now; heyun check tells more"),
+            },
             e = ended.recv() => break e,
             () = notifier.ended() => break Some(("notify", Ok(()))),
             () = announcer_ended(&mut announcer) => { announcer = None; break Some(("announce", Ok(()))); }
@@ -260,9 +276,21 @@ async fn serve(written: Written, lasting: &mut Lasting) -> Result<End, Error> {
         web_stop_tx.send_replace(true);
         if web_is_over { Ok(()) } else { web_end(web_task.await) }
     };
-    let finished = tokio::select! {
-        f = tokio::time::timeout(STOP_LIMIT, orderly) => f.unwrap_or(Err(Error::Slow(STOP_LIMIT.as_secs()))),
-        _ = lasting.signals.next() => return Err(Error::Interrupted),
+    let mut orderly = std::pin::pin!(tokio::time::timeout(STOP_LIMIT, orderly));
+    let finished = loop {
+        tokio::select! {
+            f = &mut orderly => break f.unwrap_or(Err(Error::Slow(STOP_LIMIT.as_secs()))),
+            name = lasting.signals.next() => {
+                if !again {
+                    return Err(Error::Interrupted);
+                }
+                // It is stopped already, only not to start anew.
+                info!(signal = name, "stopping");
+                again = false;
+                systemd::stopping();
+                lasting.listener = None;
+            }
+        }
     };
     if let Some(w) = watchdog {
         w.abort();

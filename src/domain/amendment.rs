@@ -176,6 +176,11 @@ impl Amendments {
         self.0.iter().find_map(old).unwrap_or(now)
     }
 
+    /// When the meter was put in that was taken out at `ts`, where that was written down.
+    pub fn replaced_before(&self, ts: Ts) -> Option<Ts> {
+        self.replacements().map(|r| r.ts).filter(|r| *r < ts).max()
+    }
+
     /// What stands on the plate of the meter that was put in last, where somebody wrote it down.
     pub fn serial(&self) -> Option<&str> {
         // The newest replacement's, or nothing: an older plate is gone.

@@ -53,8 +53,11 @@ pub(super) fn keep(conn: &mut Connection, photo: &Photo) -> rusqlite::Result<boo
         photo.at.0,
         &photo.body,
     ))?;
-    tx.prepare_cached("DELETE FROM photos WHERE entry IN (SELECT entry FROM photos WHERE at < ?2 ORDER BY entry LIMIT ?1)")?
-        .execute((PRUNED_AT_ONCE, (photo.at - PHOTOS_KEPT).0))?;
+    // The oldest have the smallest numbers: only those are looked at.
+    tx.prepare_cached(
+        "DELETE FROM photos WHERE entry IN (SELECT entry FROM (SELECT entry, at FROM photos ORDER BY entry LIMIT ?1) WHERE at < ?2)",
+    )?
+    .execute((PRUNED_AT_ONCE, (photo.at - PHOTOS_KEPT).0))?;
     tx.commit()?;
     Ok(true)
 }

@@ -62,6 +62,8 @@ pub enum AdoptRefusal {
     Problems(Vec<AdoptProblem>),
     /// Nothing of this kind and key was adopted.
     Unknown,
+    /// The gateway starts anew at this moment: come again.
+    Busy,
     /// The database could not be read or written, which is in the log.
     Store,
 }
@@ -199,6 +201,7 @@ fn refused(r: AdoptRefusal, kind: &str, key: &str) -> Error {
     match r {
         AdoptRefusal::Problems(problems) => Error::NotAdoptable { problems },
         AdoptRefusal::Unknown => Error::UnknownAdopted { what: format!("{kind} {key}") },
-        AdoptRefusal::Store => Error::Busy,
+        AdoptRefusal::Busy => Error::Busy,
+        AdoptRefusal::Store => Error::Unavailable,
     }
 }

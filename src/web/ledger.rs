@@ -6,7 +6,7 @@ use super::meters::find;
 use super::params::{Body, Id, Params};
 use super::time_param::instant;
 use super::written::{END, OLD_PULSE_WEIGHT, OLD_ROLLOVER_AT, REGISTER, START, Written};
-use crate::domain::amendment::{Deed, Entries, Entry, Replaced};
+use crate::domain::amendment::{Amendments, Deed, Entries, Entry, Replaced};
 use crate::domain::engine::{Amend, Statement};
 use crate::domain::time::Ts;
 use crate::domain::topology::{Point, Scale, Topology};
@@ -161,8 +161,10 @@ pub async fn state(
     Body(b): Body<StateRequest>,
 ) -> Result<Json<EntryReport>, Error> {
     let snapshot = snapshots.borrow().clone();
-    let point = topology.point(find(&topology, &snapshot, &id)?);
-    let statement = statement(&b, point, &topology.tz)?;
+    let ix = find(&topology, &snapshot, &id)?;
+    let point = topology.point(ix);
+    let amended = snapshot.points.get(ix.0 as usize).map(|p| p.amended.clone()).unwrap_or_default();
+    let statement = statement(&b, point, &amended, &topology.tz)?;
     let point = point.key.clone();
     let entry = engine.amend(Amend { point, by: b.by, why: b.why, statement }).await?;
     Ok(Json(report(&entry, &snapshots.borrow().ledger, &topology)))
@@ -189,21 +191,21 @@ pub async fn undo(
 }
 
 /// How the old meter counted, where it is said.
-fn old(b: &StateRequest, point: &Point) -> Result<Option<Scale>, Error> {
+fn old(b: &StateRequest, point: &Point, ts: Ts, amended: &Amendments) -> Result<Option<Scale>, Error> {
     let pulse = OLD_PULSE_WEIGHT.read(point.medium, b.old_pulse_weight_litres.as_ref(), b.old_pulse_weight_kilowatt_hours.as_ref())?;
     let full = OLD_ROLLOVER_AT.read(point.medium, b.old_rollover_at_litres.as_ref(), b.old_rollover_at_kilowatt_hours.as_ref())?;
     if pulse.is_none() && full.is_none() {
         return Ok(None);
     }
-    let now = point.meter.scale();
+    let now = amended.scale(point.meter.scale(), ts);
     // Nothing smaller than one unit is seen.
     Ok(Some(Scale { pulse_weight: pulse.unwrap_or(now.pulse_weight).max(Amount(1)), rollover_at: full.or(now.rollover_at) }))
 }
 
-fn statement(b: &StateRequest, point: &Point, tz: &TimeZone) -> Result<Statement, Error> {
+fn statement(b: &StateRequest, point: &Point, amended: &Amendments, tz: &TimeZone) -> Result<Statement, Error> {
     let medium = point.medium;
-    let old = old(b, point)?;
     let ts = instant("time", &b.time, tz)?;
+    let old = old(b, point, ts, amended)?;
     // Also where the deed needs none: a number in a wrong unit is a slip that should be heard of.
     let register = REGISTER.read(medium, b.register_litres.as_ref(), b.register_kilowatt_hours.as_ref())?;
     let end = END.read(medium, b.end_litres.as_ref(), b.end_kilowatt_hours.as_ref())?;

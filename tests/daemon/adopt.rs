@@ -175,6 +175,15 @@ fn what_would_not_be_right_is_refused_with_its_place_and_changes_nothing() {
     assert!(code == 422 && body.contains("expected") && body.contains("got"), "{code} {body}");
     let (code, body) = profile("tasmota", "5 L");
     assert!(code == 422 && body.contains("there is a profile of this name"), "{code} {body}");
+    // It becomes the name of a file, in a line that somebody copies.
+    let (code, body) = profile("../x", "5 L");
+    assert!(code == 422 && body.contains("a-z, 0-9 and -"), "{code} {body}");
+    let unused = json!({ "by": "值班员", "toml": garden, "profile": { "name": "unused", "toml": "" } });
+    let (code, body) = d.post("/api/v1/adopted", &unused);
+    assert!(code == 422 && body.contains("no subscription here names it"), "{code} {body}");
+    // A topic that is written out goes before one with a +: it would take its messages away from a meter of the file.
+    let said = refused("[[mqtt.subscriptions]]\nname = \"thief\"\ntopic = \"meters/b15/state\"\nformat = \"plain\"\nunit = \"m3\"\n");
+    assert!(said.contains("b15-bulk") && said.contains("subscription thief"), "{said}");
     for by in ["", " ", &"长".repeat(61)] {
         let (code, body) = d.post("/api/v1/adopted", &json!({ "by": by, "toml": garden }));
         assert!(code == 400 && body.contains("bad_field"), "{code} {body}");

@@ -42,10 +42,16 @@ pub fn test(
     entries.extend(config::entries(&wish.toml).map_err(|p| p.into_iter().map(of_text).collect::<Vec<_>>())?);
     let before = configured::adopted(stored);
     let mut problems: Vec<AdoptProblem> = entries.iter().filter_map(|e| taken(e, &before, written.config())).collect();
-    if let Some((name, _)) = &wish.profile
-        && written.has_profile(name)
-    {
-        problems.push(of_entry(&entries[0], "there is a profile of this name", "a name of its own"));
+    if let Some((name, _)) = &wish.profile {
+        let used = entries.iter().any(|e| e.kind == AdoptedKind::Subscription && config::profile_of(&e.toml).as_deref() == Some(name));
+        let wrong = match () {
+            // It is the name of a file, should it be exported.
+            () if !config::is_slug(name) => Some(("its name is none", "a-z, 0-9 and -")),
+            () if written.has_profile(name) => Some(("there is a profile of this name", "a name of its own")),
+            () if !used => Some(("no subscription here names it", "profile = \"…\" in [[mqtt.subscriptions]], or no profile")),
+            () => None,
+        };
+        problems.extend(wrong.map(|(what, right)| of_entry(&entries[0], what, right)));
     }
     if !problems.is_empty() {
         return Err(problems);

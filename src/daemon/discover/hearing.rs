@@ -9,7 +9,7 @@ use crate::daemon::{clock, configured};
 use crate::domain::time::Ms;
 use crate::ingest::decode::Clock;
 use crate::ingest::discover::{Heard, ListenError, News};
-use crate::store::{AdoptedRecord, Adoptions};
+use crate::store::{AdoptedRecord, Adoptions, CommitError};
 use crate::texts::{Text, say};
 use crate::web::{AdoptRefusal, AdoptWish, AdoptedPoint, Discovery, DiscoveryCommand, DiscoveryDoor};
 use serde_json::Value;
@@ -159,14 +159,13 @@ impl Clerk {
         self.answer(dropped.await, reply).await;
     }
 
-    /// Does something on a thread that may block, with the way to the store: the one that is open, or the next one that is.
+    /// Does something on a thread that may block, with the way to the store. While that is closed nobody waits for the next: the stop waits for the
+    /// very request that asked.
     async fn written<T: Send + 'static>(
         &self,
         f: impl FnOnce(&Adoptions) -> Result<T, AdoptRefusal> + Send + 'static,
     ) -> Result<T, AdoptRefusal> {
-        let mut store = self.store.clone();
-        let adoptions = store.wait_for(Option::is_some).await.map_err(|_| AdoptRefusal::Store)?.clone();
-        let Some(adoptions) = adoptions else { return Err(AdoptRefusal::Store) };
+        let Some(adoptions) = self.store.borrow().clone() else { return Err(AdoptRefusal::Busy) };
         tokio::task::spawn_blocking(move || f(&adoptions)).await.map_err(|_| AdoptRefusal::Store)?
     }
 
@@ -206,9 +205,12 @@ fn stored(path: &Path) -> Result<Vec<(u64, AdoptedRecord)>, AdoptRefusal> {
 
 fn write(adoptions: &Adoptions, records: Vec<AdoptedRecord>) -> Result<(), AdoptRefusal> {
     let what: Vec<String> = records.iter().map(|r| format!("{} {}", r.kind, r.key)).collect();
-    adoptions.write(records).map_err(|e| {
-        error!(error = %e, "nothing could be adopted or dropped");
-        AdoptRefusal::Store
+    adoptions.write(records).map_err(|e| match e {
+        CommitError::Gone => AdoptRefusal::Busy,
+        e => {
+            error!(error = %e, "nothing could be adopted or dropped");
+            AdoptRefusal::Store
+        }
     })?;
     info!(what = what.join(", "), "adopted or dropped");
     Ok(())

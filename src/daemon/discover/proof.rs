@@ -19,8 +19,6 @@ const TRIES: usize = 400;
 /// What proposals are tried on.
 pub struct Bench<'a> {
     joined: &'a Joined,
-    /// Meters and sensors of the file that do not name their subscription, and what it is.
-    unnamed: Vec<(String, String)>,
     heard: &'a Heard,
     clock: Clock,
     /// Of the config, where a meter of any kind but a household's may stand.
@@ -54,20 +52,7 @@ impl<'a> Bench<'a> {
     pub fn new(joined: &'a Joined, heard: &'a Heard, clock: Clock) -> Bench<'a> {
         let topology = &joined.config.topology;
         let place = topology.places.iter().find(|p| p.kind != PlaceKind::Household).map(|p| p.key.clone());
-        // It was read as a config, so it is TOML.
-        let table: toml::Table = joined.written.parse().unwrap_or_default();
-        let subscription = |id: &str| {
-            let feed = topology.points.iter().find(|p| p.key == id)?.source.as_ref()?.feed;
-            topology.feeds.get(usize::from(feed.0)).map(|f| f.name.clone())
-        };
-        let entries =
-            ["meters", "sensors"].into_iter().filter_map(|list| table.get(list)?.as_array()).flatten().filter_map(|t| t.as_table());
-        let of = |t: &toml::Table| {
-            let is_unnamed = t.get("device").is_some_and(toml::Value::is_str) && !t.contains_key("subscription");
-            let id = t.get("id")?.as_str().filter(|_| is_unnamed)?;
-            Some((id.to_owned(), subscription(id)?))
-        };
-        Bench { joined, unnamed: entries.filter_map(of).collect(), heard, clock, place }
+        Bench { joined, heard, clock, place }
     }
 
     /// What goes, together; what does not, with the reason.
@@ -79,7 +64,7 @@ impl<'a> Bench<'a> {
         let Ok(config) = self.config(&accepted, Where::Behind) else {
             return Settled { tried: vec![], failed, amend: vec![], config: None };
         };
-        let amend = if self.config(&accepted, Where::InFile).is_ok() { vec![] } else { self.unnamed.clone() };
+        let amend = if self.config(&accepted, Where::InFile).is_ok() { vec![] } else { self.joined.unnamed() };
         let mut topics = topics(&config);
         let mut tried = vec![];
         for (i, Drafted { proposal, own }) in accepted.into_iter().enumerate() {

@@ -11,12 +11,15 @@ use crate::domain::finding::{Cause, FindingKind, Mark};
 use crate::domain::meter::Value;
 use crate::domain::reading::{Flags, Outcome, Reading, Row, SourceId, Values};
 use crate::domain::time::{Month, Ms, Ts};
-use crate::domain::topology::PointIx;
+use crate::domain::topology::{PointIx, Scale};
 use crate::domain::units::{Amount, Quantity};
 use std::sync::Arc;
 
 /// The rules look back as far as the month's beginning; before it a few readings teach the ledger its level.
 const WARM_UP: Ms = Ms::days(2);
+
+/// A replacement that was taken back and one this near are the same, written once more.
+const RESTATED: Ms = Ms::days(40);
 
 /// The rows that a statement needs: of this source, from there on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +52,18 @@ impl Engine {
         let (p, undone_from) = self.amended_point(amend)?;
         let needed = self.needed_for(amend)?;
         let deed = self.deed(now, p, &amend.statement, rows)?;
-        let from = deed.from().or(undone_from).unwrap_or(now);
+        let mut from = deed.from().or(undone_from).unwrap_or(now);
+        let before = self.amended[p.0 as usize].clone();
         let point = self.topology.point(p).key.clone();
         let entry = Arc::new(Entry { seq: self.ledger.next_seq(), point, at: now, by, why, deed });
         Arc::make_mut(&mut self.ledger).push(entry.clone());
-        self.amended[p.0 as usize] = Arc::new(self.ledger.amendments(&entry.point));
+        let amended = Arc::new(self.ledger.amendments(&entry.point));
+        let scale = self.topology.point(p).meter.scale();
+        if before.scale(scale, from) != amended.scale(scale, from) {
+            // The old meter counted otherwise than was thought: all that it ever counted is told anew.
+            from = amended.replaced_before(from).unwrap_or(self.topology.since);
+        }
+        self.amended[p.0 as usize] = amended;
         out.list.push(Effect::Ledger(entry.clone(), Some(needed.source), from));
         self.remember(now, p, rows, out);
         out.urgent = true;
@@ -131,7 +141,8 @@ impl Engine {
         Ok(match statement {
             Statement::Replaced(r) => {
                 // The config will tell of the new meter: what it says of the old one is kept with the entry.
-                let old = r.old.unwrap_or_else(|| self.amended[p.0 as usize].scale(self.topology.point(p).meter.scale(), r.ts));
+                let old = r.old.or_else(|| self.restated(p, r.ts));
+                let old = old.unwrap_or_else(|| self.amended[p.0 as usize].scale(self.topology.point(p).meter.scale(), r.ts));
                 let (serial, seal, verified) = (plate(&r.serial), plate(&r.seal), plate(&r.verified));
                 Deed::Replaced(Replaced { ts: past(r.ts)?, serial, seal, verified, old: Some(old), ..*r })
             }
@@ -155,6 +166,17 @@ impl Engine {
                 _ => Deed::Refused { from: past(*from)?, to: *to },
             },
             Statement::Undone { entry } => Deed::Undone { entry: *entry },
+        })
+    }
+
+    /// How the old meter counted by a replacement that was taken back, where this one stands for it: the config may tell of the new meter by now.
+    fn restated(&self, p: PointIx, ts: Ts) -> Option<Scale> {
+        let near = |r: &Replaced| (r.ts - ts).0.abs() <= RESTATED.0;
+        let key = self.topology.point(p).key.as_str();
+        let of_point: Vec<&Entry> = self.ledger.of_point(key).collect();
+        of_point.iter().rev().find_map(|e| match &e.deed {
+            Deed::Replaced(r) if near(r) && self.ledger.in_force(e.seq).is_none() => r.old,
+            _ => None,
         })
     }
 

@@ -6,7 +6,7 @@ use super::{Change, Closer, Event, Incident, IncidentState};
 use crate::domain::finding::{Cause, Finding, FindingKind};
 use crate::domain::id::global_id;
 use crate::domain::time::Ts;
-use crate::domain::topology::{PlaceIx, Topology};
+use crate::domain::topology::{Medium, PlaceIx, Topology};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -144,8 +144,11 @@ fn joins(i: &Incident, cause: Cause, finding: &Finding, topology: &Topology, pla
         return false;
     }
     // Gas that leaks is another matter than water: other people, another valve.
-    let water = |point: &str| topology.medium_of(point).is_water();
-    if cause == Cause::Leak && i.points.iter().any(|p| water(p) != water(&finding.point)) {
+    let what = |point: &str| match topology.medium_of(point) {
+        Medium::Water | Medium::HotWater => Medium::Water,
+        other => other,
+    };
+    if cause == Cause::Leak && i.points.iter().any(|p| what(p) != what(&finding.point)) {
         return false;
     }
     let Some(here) = place_of(&finding.point) else { return false };

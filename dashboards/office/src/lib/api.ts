@@ -255,6 +255,10 @@ export interface Statement {
   end_kilowatt_hours?: string;
   start_litres?: string;
   start_kilowatt_hours?: string;
+  old_pulse_weight_litres?: string;
+  old_pulse_weight_kilowatt_hours?: string;
+  old_rollover_at_litres?: string;
+  old_rollover_at_kilowatt_hours?: string;
   serial?: string;
   seal?: string;
   verified?: string;

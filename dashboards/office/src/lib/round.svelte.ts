@@ -6,6 +6,7 @@ import { ms } from './format';
 import { isEnergy, type Medium } from './medium';
 import { live } from './live.svelte';
 import { recall, remember, session } from './memory';
+import { small } from './photo';
 
 /** What somebody read and typed, and has not been taken yet. */
 export interface Draft {
@@ -20,10 +21,13 @@ export interface Draft {
 export type Result = { state: 'waiting' | 'sending' } | { state: 'sent'; report: ReadReport | null } | { state: 'failed'; error: unknown };
 /** What became of a picture. It is kept in this window only, until the gateway has it. */
 export interface Picture {
-  body: Blob;
+  /** The file that was chosen: tells two apart. */
+  of: File;
+  /** Null while it is made small. */
+  body: Blob | null;
   /** Number of the entry that it belongs to, once its reading is taken. */
   entry: number | null;
-  state: 'kept' | 'sending' | 'sent' | 'failed';
+  state: 'making' | 'kept' | 'sending' | 'sent' | 'failed';
 }
 
 class Round {
@@ -49,23 +53,38 @@ class Round {
     // Whole seconds: a stamp that people can compare.
     const at = change.text === undefined && old !== undefined ? old.at : Math.floor(live.now / 1000) * 1000;
     // A picture of an earlier reading is none of this one.
-    if ((this.pictures[key]?.entry ?? null) !== null) this.depict(key, null);
+    if ((this.pictures[key]?.entry ?? null) !== null) void this.depict(key, null);
     this.#put(key, { text: '', note: '', ...old, ...change, at, tried: change.text === undefined ? (old?.tried ?? false) : false });
     this.#result(key, null);
   }
 
-  /** Puts a picture to what is typed, or takes it away. */
-  depict(key: string, body: Blob | null): void {
+  /** Puts a picture to what is typed, or takes it away. False where the file is none. */
+  async depict(key: string, file: File | null): Promise<boolean> {
     const { [key]: _, ...rest } = this.pictures;
-    this.pictures = body === null ? rest : { ...rest, [key]: { body, entry: null, state: 'kept' } };
+    this.pictures = rest;
+    if (file === null) return true;
+    // It may take a while, and the reading may be taken meanwhile: then it is sent with the entry that it belongs to.
+    this.#picture(key, { of: file, body: null, entry: null, state: 'making' });
+    const body = await small(file);
+    const now = this.pictures[key];
+    if (now?.of !== file) return true;
+    if (body === null) {
+      const { [key]: gone, ...others } = this.pictures;
+      this.pictures = others;
+      return gone === undefined;
+    }
+    this.#picture(key, { ...now, body, state: 'kept' });
+    if (now.entry !== null) await this.sendPicture(key);
+    return true;
   }
 
   /** Sends the picture of a reading that was taken. */
   async sendPicture(key: string): Promise<void> {
     const picture = this.pictures[key];
-    if (picture === undefined || picture.entry === null || picture.state === 'sending' || picture.state === 'sent') return;
+    if (picture === undefined || picture.body === null || picture.entry === null || picture.state === 'sending' || picture.state === 'sent') return;
+    // Another one may have been taken meanwhile, of a later reading.
     const put = (state: Picture['state']): void => {
-      this.pictures = { ...this.pictures, [key]: { ...picture, state } };
+      if (this.pictures[key]?.of === picture.of) this.#picture(key, { ...picture, state });
     };
     put('sending');
     try {
@@ -74,6 +93,10 @@ class Round {
     } catch {
       put('failed');
     }
+  }
+
+  #picture(key: string, picture: Picture): void {
+    this.pictures = { ...this.pictures, [key]: picture };
   }
 
   /** Those that can be sent, in the order of the book. */
@@ -130,7 +153,7 @@ class Round {
   #taken(key: string, report: ReadReport | null, entry: number): void {
     const picture = this.pictures[key];
     if (picture !== undefined && picture.entry === null) {
-      this.pictures = { ...this.pictures, [key]: { ...picture, entry } };
+      this.#picture(key, { ...picture, entry });
       void this.sendPicture(key);
     }
     const { [key]: _, ...rest } = this.drafts;
