@@ -1,7 +1,8 @@
 //! The daily copy of the database: made by the daemon, seen by people, put back by the command.
 
 use crate::harness::{Broker, Daemon, config, request};
-use serde_json::json;
+use crate::publisher::{Message, publish};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -89,4 +90,60 @@ fn a_missed_copy_is_made_after_the_start_and_brings_everything_back() {
     assert_eq!(meter["register_litres"], json!(4711), "{meter}");
     let log = d.stop();
     assert!(!log.contains("copy of the database made"), "today's stands: {log}");
+}
+
+/// The wall clock of October, so many hours after it begins.
+fn clock(hour: i64) -> String {
+    format!("2026-10-{:02}T{:02}:00:00+08:00", hour / 24 + 1, hour % 24)
+}
+
+fn readings(hours: std::ops::RangeInclusive<i64>) -> Vec<Message> {
+    let of =
+        |h: i64| Message { topic: "meters/b15/state".into(), payload: format!(r#"{{"ts":"{}","total_l":{}}}"#, clock(h), 1_000 + 20 * h) };
+    hours.map(of).collect()
+}
+
+/// What a program and what a person see of October: told days, and the chart.
+fn october(d: &Daemon) -> (Value, Value) {
+    let totals = d.get("/api/v1/totals?by=day&from=2026-10-01&to=2026-10-10");
+    let flow = d.get("/api/v1/meters/b15/flow?resolution=day&from=2026-10-01&to=2026-10-10");
+    (totals["meters"][0]["totals"].clone(), flow["litres"].clone())
+}
+
+/// home-assistant/core#148340, #85084: after a restored backup the cycles of its meters began anew, or counted twice.
+#[test]
+fn prevents_days_that_break_when_a_backup_is_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let text = config(broker.port, &folder.path().join("heyun.db"), METER);
+    let mut d = Daemon::start(folder.path(), &text);
+    let stored = |d: &mut Daemon, n: u64| d.until("all are stored", |d| d.get("/api/v1/sources")["totals"]["stored"] == n);
+    // In the middle of a day.
+    publish(broker.port, 1_000, readings(0..=84), |_| {});
+    stored(&mut d, 85);
+    let copy = folder.path().join("copy.db");
+    let heyun = |args: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_heyun"))
+            .args(args)
+            .arg("--config")
+            .arg(folder.path().join("heyun.toml"))
+            .arg(&copy)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{args:?}: {out:?}");
+    };
+    heyun(&["store", "backup"]);
+    publish(broker.port, 1_000, readings(85..=200), |_| {});
+    stored(&mut d, 201);
+    d.until("eight days are told", |d| october(d).0.as_array().is_some_and(|t| t.iter().filter(|t| t["complete"] == true).count() == 8));
+    let before = october(&d);
+    d.stop();
+    heyun(&["store", "restore"]);
+    let mut d = Daemon::start(folder.path(), &text);
+    assert_eq!(d.get("/api/v1/meters/b15")["register_litres"], json!(1_000 + 20 * 84), "as of the copy");
+    // What came after the copy comes once more, for whoever has it sends it again; some of it is in the copy.
+    publish(broker.port, 1_000, readings(80..=200), |_| {});
+    stored(&mut d, 116);
+    d.until("all days are as they were", |d| october(d) == before);
+    assert_eq!(before.1, json!(200 * 20));
 }

@@ -97,7 +97,7 @@ fn every_message_by_hand_ends_as_the_right_counter_with_words_for_people() {
 }
 
 #[test]
-fn a_retained_message_without_a_time_is_no_reading_and_one_with_a_time_is_one_reading() {
+fn prevents_a_retained_message_from_being_counted_as_a_new_reading() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::start();
     broker.publish(&["-q", "1", "-r", "-t", "plain/old", "-m", "7.5"]);

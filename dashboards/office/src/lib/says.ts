@@ -7,7 +7,7 @@ import { isWater } from './medium';
 const FLAGS = [
   'leak', 'burst', 'wet', 'emergency', 'open', 'tamper', 'reverse', 'dry', 'battery_low', 'valve_fault', 'device_fault', 'no_answer', 'unknown_status',
 ];
-const VALUES = ['room', 'water', 'supply', 'return', 'setpoint', 'valve', 'position', 'battery', 'signal', 'total', 'flow', 'power', 'energy'];
+const VALUES = ['room', 'outdoor', 'water', 'supply', 'return', 'setpoint', 'valve', 'position', 'battery', 'signal', 'total', 'flow', 'power', 'energy'];
 
 export const flagWord = (code: string): string => (FLAGS.includes(code) ? t(`ui.flag.${code}` as Key) : code);
 export const valueName = (name: string): string => (VALUES.includes(name) ? t(`ui.value.${name}` as Key) : name);
