@@ -27,6 +27,7 @@ use crate::domain::engine::Effects;
 use crate::ingest::mqtt::{self, FromBroker, INBOX_CHUNKS};
 use crate::{announce, notify, store, systemd, web};
 use engine_thread::{EngineThread, Inputs, Outputs, StoreStatus};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,6 +79,8 @@ struct Lasting {
     path: PathBuf,
     signals: Signals,
     discovery: discover::Desk,
+    /// Every filter that was subscribed to since the process began.
+    filters: BTreeSet<String>,
     /// With the address that the config gives it: clients that come in between wait, they are not refused.
     listener: Option<(SocketAddr, std::net::TcpListener)>,
 }
@@ -106,7 +109,7 @@ impl Lasting {
 /// Serves by the config, and again by what it is then, whenever that was changed from within.
 async fn serve_on(mut written: Written, path: &Path) -> Result<(), Error> {
     let discovery = discover::start(path.to_owned());
-    let mut lasting = Lasting { path: path.to_owned(), signals: Signals::new()?, discovery, listener: None };
+    let mut lasting = Lasting { path: path.to_owned(), signals: Signals::new()?, discovery, filters: BTreeSet::new(), listener: None };
     while let End::Again = serve(written, &mut lasting).await? {
         written = configured::file(path)?;
     }
@@ -123,7 +126,12 @@ async fn serve(written: Written, lasting: &mut Lasting) -> Result<End, Error> {
         .for_each(|a| info!(kind = a.kind.code(), key = a.key, "adopted, and in the config file as well: the file's counts"));
     let config = &whole.config;
     let topology = Arc::new(config.topology.clone());
-    let mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
+    let mut mqtt_settings = config.mqtt.as_ref().map(|m| settings::mqtt(config, m)).transpose()?;
+    if let Some(m) = &mut mqtt_settings {
+        let filters: BTreeSet<String> = m.subscriptions.iter().map(|s| s.filter.clone()).collect();
+        m.former = lasting.filters.difference(&filters).cloned().collect();
+        lasting.filters.extend(filters);
+    }
     let announcer = config.mqtt.as_ref().zip(mqtt_settings.as_ref()).and_then(|(m, same)| settings::announce(m, same));
     let channels = settings::channels(config)?;
     if channels.is_empty() {

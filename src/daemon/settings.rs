@@ -19,6 +19,7 @@ pub fn mqtt(config: &Config, m: &Mqtt) -> Result<mqtt::Settings, Error> {
     Ok(mqtt::Settings {
         broker: broker(m)?,
         subscriptions: subscriptions(config, m),
+        former: vec![],
         since: config.topology.since,
         clock: clock::now_and_sure,
     })

@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Connections at once: every live stream holds one, and as many are left for questions. Who comes while all are taken waits in the kernel's queue.
 const CONNECTIONS: usize = 128;
@@ -60,6 +60,8 @@ pub async fn serve(listener: TcpListener, handles: Handles, shutdown: impl Futur
     let router = app::with_streams(handles, streams.clone());
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    // Dropped, it cuts off whatever still goes on.
+    let (cut, cutting) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     loop {
         let (stream, place) = tokio::select! {
@@ -70,9 +72,13 @@ pub async fn serve(listener: TcpListener, handles: Handles, shutdown: impl Futur
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let mut cutting = cutting.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                _ = cutting.changed() => {}
             }
             drop(place);
         });
@@ -82,6 +88,7 @@ pub async fn serve(listener: TcpListener, handles: Handles, shutdown: impl Futur
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests still in progress were cut off");
     }
+    drop(cut);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Devices that are adopted from what was heard: tried, written, read without a restart by hand, printed for the config file, dropped.
 
 use crate::harness::{Broker, Daemon, config};
+use crate::publisher::{Message, publish};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -206,6 +207,18 @@ fn what_would_not_be_right_is_refused_with_its_place_and_changes_nothing() {
     assert!(code == 422 && body.contains("there is no subscription"), "{code} {body}");
     let exported = heyun(&["config", "export", "--profile", "own-l"], &file);
     assert!(text(&exported.stdout).contains("topic = \"own/{device}\""), "{}", text(&exported.stdout));
+    // What is dropped is heard no more: the session is told, too.
+    for (i, (kind, key)) in [("meter", "o"), ("subscription", "own"), ("profile", "own-l")].into_iter().enumerate() {
+        let (code, body) = d.post("/api/v1/adopted/drop", &json!({ "by": "值班员", "kind": kind, "key": key }));
+        assert_eq!(code, 200, "{kind} {key}: {body}");
+        anew(&mut d, i + 2);
+    }
+    for payload in [r#"{"l":6}"#, r#"{"l":7}"#] {
+        broker.publish(&["-q", "1", "-t", "own/a", "-m", payload]);
+    }
+    broker.publish(&["-q", "1", "-t", "meters/b15/state", "-m", r#"{"ts":"2026-11-24T08:00:00+08:00","total_l":1000}"#]);
+    d.until("what came after it is stored", |d| d.get("/api/v1/meters/b15-bulk")["register_litres"] == json!(1000));
+    assert_eq!(d.get("/api/v1/sources")["totals"]["rejected"], json!({}));
     assert!(!d.stop().contains("ERROR"));
 }
 
@@ -241,4 +254,33 @@ fn where_file_and_adopted_no_longer_go_together_the_start_says_so_and_there_is_a
     // Beside a running daemon it is the daemon's to drop.
     let out = heyun(&["config", "drop", "subscription", "site-water-garden", "--by", "值班员"], &file);
     assert!(!out.status.success() && text(&out.stderr).contains("in use"), "{}", text(&out.stderr));
+}
+
+#[test]
+fn no_reading_is_lost_or_counted_twice_while_it_starts_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start();
+    let mut d = Daemon::start(folder.path(), &config(broker.port, &folder.path().join("heyun.db"), METER));
+    // Near now: what is older than two days is packed, and is not among the rows.
+    let begin = jiff::Timestamp::now().as_second() - 5_000;
+    let of = |i: i64| Message { topic: "meters/b15/state".into(), payload: format!(r#"{{"ts":{},"total_l":{}}}"#, begin + i, 1_000 + i) };
+    let rope = |i: usize| {
+        format!(
+            "[[mqtt.subscriptions]]\nname = \"s{i}\"\ntopic = \"s{i}/+\"\nformat = \"plain\"\nunit = \"°C\"\n[[sensors]]\nid = \"r{i}\"\nat = \"b15\"\nsubscription = \"s{i}\"\ndevice = \"x\"\n"
+        )
+    };
+    let sent = 4_000;
+    publish(broker.port, 2_000, (0..sent).map(of).collect(), |n| {
+        if n % 800 == 0 && n > 0 {
+            let (code, said) = adopt(&d, &rope(n));
+            assert_eq!(code, 200, "{said:#}");
+        }
+    });
+    let rows = |d: &Daemon| -> (i64, i64) {
+        d.database().query_row("SELECT count(*), coalesce(max(v0), 0) FROM readings", [], |r| Ok((r.get(0)?, r.get(1)?))).unwrap()
+    };
+    d.until("all are stored", |d| rows(d) == (sent, (1_000 + sent - 1) * 1_000));
+    let log = d.stop();
+    let starts = log.matches("the config is read anew").count();
+    assert!(starts >= 3 && !log.contains("ERROR"), "{starts}: {log}");
 }

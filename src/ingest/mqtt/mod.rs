@@ -35,6 +35,8 @@ pub struct Settings {
     /// Its client id is stable: the broker's session, and so the messages that wait in it, hang on it.
     pub broker: Broker,
     pub subscriptions: Vec<Subscription>,
+    /// Filters of before that hold no more: the session is told to forget them.
+    pub former: Vec<String>,
     /// Readings with an earlier time stamp are refused.
     pub since: Ts,
     /// The gateway's clock and whether it is synchronised.

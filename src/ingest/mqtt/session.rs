@@ -288,6 +288,12 @@ impl Session<'_> {
             if let Err(e) = self.shared.client.try_subscribe_many(filters.collect::<Vec<_>>()) {
                 error!(error = %e, "the subscriptions could not be sent");
             }
+            // The session knows them still, and what nobody reads would come for ever.
+            for f in &self.settings.former {
+                if let Err(e) = self.shared.client.try_unsubscribe(f.clone()) {
+                    warn!(error = %e, filter = f, "a subscription that holds no more could not be ended: what comes by it is counted as rejected");
+                }
+            }
         }
         true
     }
