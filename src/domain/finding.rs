@@ -77,6 +77,8 @@ pub enum FindingKind {
     LeakMonthlyLimit { month: Month, limit: Amount, used: Amount },
     /// If the rest of the month goes on like the last day, its limit will be passed.
     LeakMonthlyProjection { month: Month, limit: Amount, used: Amount, last_day: Amount, projected: Amount },
+    /// In no two hours of the last day less passed than `seen`, where `usual` is the median of that over so many `days` before.
+    LeakLeastFlow { usual: Rate, seen: Rate, days: u32 },
     /// No reading for longer than the point's limit. `last` is the last reading's own time.
     MeterSilent { last: Ts, limit: Ms },
     /// The register fell for good: device restarted, meter reset or replaced. What passed in between is unknown.
@@ -118,6 +120,7 @@ impl FindingKind {
             FindingKind::LeakHourlyLimit { .. } => "leak_hourly_limit",
             FindingKind::LeakMonthlyLimit { .. } => "leak_monthly_limit",
             FindingKind::LeakMonthlyProjection { .. } => "leak_monthly_projection",
+            FindingKind::LeakLeastFlow { .. } => "leak_least_flow",
             FindingKind::MeterSilent { .. } => "meter_silent",
             FindingKind::MeterReset { .. } => "meter_reset",
             FindingKind::MeterJump { .. } => "meter_jump",
@@ -147,6 +150,7 @@ impl FindingKind {
             FindingKind::LeakHourlyLimit { .. }
             | FindingKind::LeakMonthlyLimit { .. }
             | FindingKind::LeakMonthlyProjection { .. }
+            | FindingKind::LeakLeastFlow { .. }
             | FindingKind::LeakReported { .. }
             | FindingKind::LeakBurstReported { .. }
             | FindingKind::LeakWet { .. } => Cause::Leak,

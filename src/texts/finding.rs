@@ -62,6 +62,10 @@ pub fn finding(name: &str, medium: Medium, kind: &FindingKind, tz: &TimeZone) ->
                 ("end", tonnes(*projected)),
             ],
         ),
+        FindingKind::LeakLeastFlow { usual, seen, days } => say(
+            "finding.leak_least_flow",
+            &[name, ("usual", per_minute(*usual)), ("seen", per_minute(*seen)), ("days", (*days as usize).into())],
+        ),
         FindingKind::MeterSilent { last, limit } => {
             say("finding.meter_silent", &[name, ("last", at(*last)), ("limit", duration(*limit).into())])
         }
@@ -95,6 +99,7 @@ pub fn rule(code: &str) -> Text {
         "leak_hourly_limit" => "rule.leak_hourly_limit",
         "leak_monthly_limit" => "rule.leak_monthly_limit",
         "leak_monthly_projection" => "rule.leak_monthly_projection",
+        "leak_least_flow" => "rule.leak_least_flow",
         "meter_silent" => "rule.meter_silent",
         "meter_reset" => "rule.meter_reset",
         "meter_jump" => "rule.meter_jump",
@@ -162,6 +167,7 @@ mod tests {
             FindingKind::LeakHourlyLimit { from: Ts(0), to: Ts(0), limit: m, seen: m },
             FindingKind::LeakMonthlyLimit { month, limit: m, used: m },
             FindingKind::LeakMonthlyProjection { month, limit: m, used: m, last_day: m, projected: m },
+            FindingKind::LeakLeastFlow { usual: Rate(0), seen: Rate(0), days: 28 },
             FindingKind::MeterSilent { last: Ts(0), limit: Ms::ZERO },
             FindingKind::MeterReset { before: mark, after: mark },
             FindingKind::MeterJump { before: mark, after: mark, max_flow: Rate(0) },

@@ -6,6 +6,7 @@ use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::flag::Flag;
 use crate::domain::incident::{Change, Closer, Event};
 use crate::domain::topology::{Medium, Topology};
+use crate::domain::units::Amount;
 use crate::store::EventRecord;
 use crate::texts::{self, Decimal, Stamp, Text};
 use jiff::tz::TimeZone;
@@ -47,7 +48,7 @@ pub struct EventReport {
 pub struct FindingReport {
     /// Key of the metering point.
     pub point: String,
-    /// The rule: `leak_hourly_limit`, `leak_monthly_limit`, `leak_monthly_projection`, `meter_silent`, `meter_reset` or `meter_jump`; or what the
+    /// The rule: `leak_hourly_limit`, `leak_monthly_limit`, `leak_monthly_projection`, `leak_least_flow`, `meter_silent`, `meter_reset` or `meter_jump`; or what the
     /// device itself reports: `leak_wet`, `leak_reported`, `leak_burst_reported`, `emergency_call`, `access_open`, `meter_tamper`,
     /// `meter_reverse`, `meter_dry`, `meter_battery`, `meter_valve_fault`, `meter_device_fault`, `meter_no_answer` or `meter_unknown_status`.
     pub code: &'static str,
@@ -86,6 +87,13 @@ pub enum Args {
         used_tonnes: Decimal,
         last_day_tonnes: Decimal,
         projected_tonnes: Decimal,
+    },
+    LeakLeastFlow {
+        /// The median, over so many days, of what passed in the quietest two hours of a day.
+        usual_litres_per_hour: Decimal,
+        usual_days: u32,
+        /// What passed in the quietest two hours of the last 24.
+        seen_litres_per_hour: Decimal,
     },
     MeterSilent {
         last_reading_at: Stamp,
@@ -131,6 +139,11 @@ impl Args {
                 used_tonnes: Decimal::tonnes(used),
                 last_day_tonnes: Decimal::tonnes(last_day),
                 projected_tonnes: Decimal::tonnes(projected),
+            },
+            FindingKind::LeakLeastFlow { usual, seen, days } => Args::LeakLeastFlow {
+                usual_litres_per_hour: Decimal::litres(Amount(usual.0)),
+                usual_days: days,
+                seen_litres_per_hour: Decimal::litres(Amount(seen.0)),
             },
             FindingKind::MeterSilent { last, limit } => {
                 Args::MeterSilent { last_reading_at: Stamp::new(last, tz), limit_seconds: limit.0 / 1_000 }

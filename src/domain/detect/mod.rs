@@ -4,6 +4,7 @@
 //! (silence) is remembered by the incident's events instead; see [`silence`].
 
 pub mod hourly;
+pub mod least;
 pub mod monthly;
 pub mod silence;
 

@@ -206,6 +206,9 @@ impl Engine {
                 memory.value(point, &amended, Value { quantity, ts: row.ts, value }, now, &topology.tz, &mut said);
             }
         }
+        // What is learned of quiet nights comes of more days than were read again; that rule goes on as it was.
+        memory.least = before.least.clone();
+        said.retain(|s| !matches!(s.finding.kind, FindingKind::LeakLeastFlow { .. }));
         // They count since the store began, what was said as well as what is taken back.
         memory.ledger.steps = steps;
         self.points[p.0 as usize] = memory;
@@ -222,6 +225,7 @@ impl Engine {
                 FindingKind::MeterReset { before, after } | FindingKind::MeterJump { before, after, .. } => {
                     amended.explains(before.ts, after.ts)
                 }
+                FindingKind::LeakLeastFlow { .. } => false,
                 _ if f.kind.cause() == Cause::Leak && f.kind.flag().is_none() => {
                     rows.first().is_some_and(|r| r.ts <= f.start.earliest) && !said.iter().any(|s| s.finding.kind.code() == f.kind.code())
                 }

@@ -2,12 +2,13 @@
 
 use crate::domain::amendment::Amendments;
 use crate::domain::detect::hourly::Hourly;
+use crate::domain::detect::least::LeastFlow;
 use crate::domain::detect::monthly::Monthly;
 use crate::domain::detect::{HISTORIC_AFTER, News, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
 use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::time::Ts;
-use crate::domain::topology::{Limits, Medium, Point, Scale};
+use crate::domain::topology::{Limits, Medium, Point, PointKind, Scale};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct PointMemory {
     pub ledger: Ledger,
     pub hourly: Hourly,
     pub monthly: Monthly,
+    /// Checkpoints of before this rule have none: it learns anew.
+    #[serde(default)]
+    pub least: LeastFlow,
 }
 
 /// A rule's finding on its way to the incidents.
@@ -100,7 +104,10 @@ impl PointMemory {
         let limits = if point.measures_water() { point.limits } else { Limits::default() };
         let hourly = self.hourly.passed(passage, limits.per_hour);
         let monthly = self.monthly.passed(passage, limits.per_month, tz);
-        said.extend(hourly.into_iter().chain(monthly).map(|s| spoken(point, s, passage.to.ts, now)));
+        // One household's nights are empty or not; what a whole house lets rest is a law.
+        let is_bulk = point.measures_water() && point.kind == PointKind::Bulk;
+        let least = if is_bulk { self.least.passed(passage, point.meter.pulse_weight) } else { None };
+        said.extend(hourly.into_iter().chain(monthly).chain(least).map(|s| spoken(point, s, passage.to.ts, now)));
     }
 }
 
