@@ -114,7 +114,6 @@ fn mean_flow(kind: &FindingKind) -> Option<Rate> {
     match kind {
         FindingKind::LeakHourlyLimit { from, to, seen, .. } => Some(seen.per((*to - *from).0)),
         FindingKind::LeakMonthlyProjection { last_day, .. } => Some(last_day.per(Ms::days(1).0)),
-        FindingKind::LeakLeastFlow { usual, seen, .. } => Some(Rate(seen.0 - usual.0)),
         // The others speak of no span, or of no water.
         _ => None,
     }

@@ -7,7 +7,7 @@ use super::events::{self, EventReport, FindingReport};
 use super::handles::{EngineDoor, Snapshots, Store};
 use super::params::{Body, Id, Params};
 use crate::domain::engine::{Command, Snapshot};
-use crate::domain::finding::Cause;
+use crate::domain::finding::{Cause, FindingKind};
 use crate::domain::incident::{Closer, Event, Incident, IncidentState};
 use crate::domain::topology::{PointIx, Topology};
 use crate::history;
@@ -267,7 +267,8 @@ async fn history(store: &Store, id: &str) -> Result<Vec<Event>, Error> {
 }
 
 fn report(i: &Incident, t: &Topology) -> IncidentReport {
-    let newest = i.findings.iter().max_by_key(|f| f.finding.at);
+    // What rests least says in the beginning less than leaks: where a limit has spoken too, that has the figure.
+    let newest = i.findings.iter().max_by_key(|f| (!matches!(f.finding.kind, FindingKind::LeakLeastFlow { .. }), f.finding.at));
     IncidentReport {
         id: i.id.clone(),
         cause: i.cause,

@@ -34,6 +34,8 @@ const FAINT_HOURS: u32 = 30;
 const STRONG_HALVES: i64 = 16;
 const STRONG_HOURS: u32 = 3;
 
+/// So many times what was told is told at once.
+const MUCH: i64 = 4;
 /// What rests for a night and goes on is the same matter for so long.
 const SAME: Ms = Ms::days(7);
 
@@ -156,8 +158,11 @@ impl LeastFlow {
             self.learn(least, mean);
         }
         let long_enough = e.hours > if 2 * over > STRONG_HALVES * usual.spread { STRONG_HOURS } else { FAINT_HOURS };
-        // On its first day the least rises hour by hour to what the leak lets out: that is no growth.
-        let is_news = |(before, said): (Amount, Ts)| grown_by_half(before, Amount(over)) && at.ts - said >= Ms::hours(DAY as i64);
+        // On its first day the least rises hour by hour to what the leak lets out: that is no growth, unless it was taken for far too little.
+        let is_news = |(before, said): (Amount, Ts)| {
+            let settled = at.ts - said >= Ms::hours(DAY as i64);
+            if settled { grown_by_half(before, Amount(over)) } else { over / MUCH >= before.0 }
+        };
         if !long_enough || self.told.is_some_and(|before| !is_news(before)) {
             return None;
         }
@@ -285,8 +290,8 @@ mod tests {
     fn a_flood_is_seen_within_hours_of_its_first_whole_day() {
         let (_, said) = run(25, |day, hour| house(day, hour) + if day >= 20 { 1_390 } else { 0 });
         assert!((3..=12).contains(&(said[0].0 - 20 * 24)), "{said:?}");
-        // A day later all that it lets out is known.
-        assert!(said.len() == 2 && said[1].0 - said[0].0 >= 24 && said[1].3 > 1_390, "{said:?}");
+        // What was told first is less than it lets out, for some quiet hours of before are still in the day: that is set right within the day.
+        assert!(said.len() == 2 && said[1].0 - said[0].0 < 24 && said[1].3 > 1_390, "{said:?}");
     }
 
     #[test]
