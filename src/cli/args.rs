@@ -82,7 +82,7 @@ pub struct ConfigFile {
 pub enum ConfigCommand {
     /// Print what was adopted as TOML, to be kept in the config file.
     ///
-    /// What the config file says itself, it goes on to say: an entry that stands in both is the file's. So the lines can be copied at any time, and dropped later or never. Works beside a running daemon.
+    /// What the config file says itself, it goes on to say: an entry that stands in both is the file's. So the lines can be copied at any time, and dropped later or never; entries of the file that must name their subscription then are printed first. Works beside a running daemon.
     Export(ConfigExport),
     /// Drop something that was adopted, while the daemon does not run: the way out where it and the config file no longer go together.
     ///
