@@ -9,14 +9,15 @@ use heyun::domain::time::Ts;
 use heyun::domain::topology::Column;
 use heyun::domain::units::Quantity;
 use heyun::store::{
-    Batch, Before, Checkpoint, CommitError, CommitErrorKind, EventRecord, FoldItem, OpenError, Reader, Settings, VERSION, Writer, open,
-    open_reader,
+    Batch, Before, Checkpoint, CommitError, CommitErrorKind, EventRecord, FoldItem, OpenError, Reader, Settings, VERSION, Watch, Woken, Writer,
+    open, open_reader,
 };
 use rusqlite::Connection;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// 2026-11-24T03:04:05Z
@@ -356,6 +357,23 @@ fn a_scan_pages_through_everything_in_key_order() {
     reader.scan(Ts(T0), Ts(T0 + 3), &mut push).unwrap();
     assert_eq!(seen.len(), 8_000);
     assert!(seen.is_sorted());
+}
+
+/// Without it a day that ends between two looks is told with the next reading, an hour later, or never while nothing is read.
+#[test]
+fn who_waits_for_readings_that_came_while_he_was_asking_does_not_wait() {
+    let (_dir, writer, _reader) = fresh();
+    let volumes = writer.volumes().unwrap();
+    let at_once = || volumes.wait(Duration::ZERO);
+    assert_eq!(at_once(), Woken::Seen, "who begins looks first");
+    let watch = |until| volumes.watch(Watch { before: Ts(i64::MIN), until }).unwrap().reached;
+    assert_eq!((watch(Ts::LATEST), at_once()), (None, Woken::Timeout));
+    let (first, second) = (row(T0 - DAY, 1, 1), row(T0, 1, 2));
+    writer.commit(rows(1, vec![first])).unwrap();
+    assert_eq!((watch(Ts(T0 - DAY + 1)), at_once()), (Some(first.ts), Woken::Timeout), "not reached yet");
+    assert_eq!((watch(Ts::LATEST), at_once()), (Some(first.ts), Woken::Timeout));
+    writer.commit(rows(2, vec![second])).unwrap();
+    assert_eq!((watch(second.ts), at_once()), (Some(second.ts), Woken::Seen), "reached before it was asked for");
 }
 
 #[test]

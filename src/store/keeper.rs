@@ -19,7 +19,7 @@ use std::time::Duration;
 pub struct Watch {
     /// Sources that get rows before this are noted.
     pub before: Ts,
-    /// When the readings have gone on to here, [`Volumes::wait`] ends.
+    /// When the readings have gone on to here, or already had when it was said, [`Volumes::wait`] ends.
     pub until: Ts,
 }
 
@@ -225,6 +225,10 @@ impl Keeper {
     fn seen(&mut self, watch: Watch) -> Seen {
         let taken = self.observer.as_mut().map(|o| {
             o.watch = watch;
+            // What came between the question before and this one woke nobody.
+            if self.reached >= Some(watch.until) {
+                o.wake();
+            }
             (std::mem::take(&mut o.disturbed), std::mem::take(&mut o.moved))
         });
         let (disturbed, moved) = taken.unwrap_or_default();
