@@ -9,8 +9,8 @@ use heyun::domain::time::Ts;
 use heyun::domain::topology::Column;
 use heyun::domain::units::Quantity;
 use heyun::store::{
-    Batch, Before, Checkpoint, CommitError, CommitErrorKind, EventRecord, FoldItem, OpenError, Reader, Settings, VERSION, Watch, Woken, Writer,
-    open, open_reader,
+    Batch, Before, Checkpoint, CommitError, CommitErrorKind, EventRecord, FoldItem, OpenError, Reader, Settings, VERSION, Watch, Woken,
+    Writer, open, open_reader,
 };
 use rusqlite::Connection;
 use std::ops::ControlFlow;

@@ -79,6 +79,15 @@ pub enum FindingKind {
     LeakMonthlyProjection { month: Month, limit: Amount, used: Amount, last_day: Amount, projected: Amount },
     /// In no two hours of the last day less passed than `seen`, where `usual` is the median of that over so many `days` before.
     LeakLeastFlow { usual: Rate, seen: Rate, days: u32 },
+    /// Far more than usual passes since `from`, and it does not stop: `seen` in the mean, where `usual` is what passes at these hours.
+    LeakSudden { from: Ts, usual: Rate, seen: Rate },
+    /// In a home water has not rested since `from`: something between `least` and `most` runs beside what people draw.
+    LeakSteady { from: Ts, least: Rate, most: Rate },
+    /// In a home water was drawn in `drawn` of `quiet` hours since `from` that are usually quiet; it is drawn in `usual` of so many.
+    LeakCistern { from: Ts, quiet: u32, drawn: u32, usual: u32 },
+    /// A bulk meter passes more than its `meters` sub-meters, hour after hour: `seen`, where `usual` is the median over weeks. Of the
+    /// sub-meters' hours `known` per cent were there.
+    LeakBalance { usual: Rate, seen: Rate, meters: u32, known: u32 },
     /// No reading for longer than the point's limit. `last` is the last reading's own time.
     MeterSilent { last: Ts, limit: Ms },
     /// The register fell for good: device restarted, meter reset or replaced. What passed in between is unknown.
@@ -121,6 +130,10 @@ impl FindingKind {
             FindingKind::LeakMonthlyLimit { .. } => "leak_monthly_limit",
             FindingKind::LeakMonthlyProjection { .. } => "leak_monthly_projection",
             FindingKind::LeakLeastFlow { .. } => "leak_least_flow",
+            FindingKind::LeakSudden { .. } => "leak_sudden",
+            FindingKind::LeakSteady { .. } => "leak_steady",
+            FindingKind::LeakCistern { .. } => "leak_cistern",
+            FindingKind::LeakBalance { .. } => "leak_balance",
             FindingKind::MeterSilent { .. } => "meter_silent",
             FindingKind::MeterReset { .. } => "meter_reset",
             FindingKind::MeterJump { .. } => "meter_jump",
@@ -145,12 +158,28 @@ impl FindingKind {
         Flag::ALL.into_iter().find(|f| f.statement(Ts(0)).code() == self.code())
     }
 
+    /// A rule that learns what is usual has spoken: it knows of more days than are read again when a ledger is corrected.
+    pub const fn is_learned(&self) -> bool {
+        matches!(
+            self,
+            FindingKind::LeakLeastFlow { .. }
+                | FindingKind::LeakSudden { .. }
+                | FindingKind::LeakSteady { .. }
+                | FindingKind::LeakCistern { .. }
+                | FindingKind::LeakBalance { .. }
+        )
+    }
+
     pub fn cause(&self) -> Cause {
         match self {
             FindingKind::LeakHourlyLimit { .. }
             | FindingKind::LeakMonthlyLimit { .. }
             | FindingKind::LeakMonthlyProjection { .. }
             | FindingKind::LeakLeastFlow { .. }
+            | FindingKind::LeakSudden { .. }
+            | FindingKind::LeakSteady { .. }
+            | FindingKind::LeakCistern { .. }
+            | FindingKind::LeakBalance { .. }
             | FindingKind::LeakReported { .. }
             | FindingKind::LeakBurstReported { .. }
             | FindingKind::LeakWet { .. } => Cause::Leak,

@@ -5,13 +5,13 @@ use crate::domain::time::Ms;
 use crate::domain::topology::{Limits, PointKind};
 use crate::domain::units::{Amount, Rate};
 
-/// A tap that stands fully open gives about 10 L/min (tap standards ask for at least 9). An hour of that is more than a household's
-/// bath, showers and washing machine together, and less than what a burst hose lets out.
-const FIRST_HOUSEHOLD: i64 = 600;
+/// Two taps that stand fully open give about 20 L/min (tap standards ask for at least 9 each). An hour of one is watering a garden, which
+/// real homes do every summer; an hour of two is more than anybody uses. What is less than that and does not stop, the rules that learn see.
+const FIRST_HOUSEHOLD: i64 = 1_200;
 
-/// What design codes for houses take per household in the peak hour: 180 L a day for each of 3.2 persons, peak factor 2.5. Ordinary
-/// mornings reach half of it.
-const FURTHER_HOUSEHOLD: i64 = 60;
+/// Twice what design codes for houses take per household in the peak hour (180 L a day for each of 3.2 persons, peak factor 2.5): a pool that
+/// is filled in the morning is no burst.
+const FURTHER_HOUSEHOLD: i64 = 120;
 
 /// The limit that is shipped for a building: the 15号楼 case lost this much in one month before anybody knew.
 const BUILDING_TONNES: i64 = 1_000;
@@ -77,9 +77,9 @@ mod tests {
     #[test]
     fn limits_grow_with_the_households_behind_a_meter() {
         let of = |reach, n| limits(reach, n, Some(Ms::minutes(15)));
-        assert_eq!(of(Reach::Household, Some(1)).per_hour, Some(Amount::litres(600)));
+        assert_eq!(of(Reach::Household, Some(1)).per_hour, Some(Amount::litres(1_200)));
         assert_eq!(of(Reach::Household, None), of(Reach::Household, Some(1)));
-        assert_eq!(of(Reach::Building, Some(46)).per_hour, Some(Amount::litres(3_300)));
+        assert_eq!(of(Reach::Building, Some(46)).per_hour, Some(Amount::litres(6_600)));
         assert_eq!(of(Reach::Building, Some(46)).per_month, Some(Amount::tonnes(1_000)));
         assert_eq!(of(Reach::Building, Some(138)).per_month, Some(Amount::tonnes(1_656)));
         assert_eq!(of(Reach::Building, None).per_hour, None, "without households nothing is known of an hour");

@@ -16,6 +16,11 @@ fn per_minute(v: Rate) -> Arg {
     Decimal::litres(Amount(v.0 / 60)).rounded(1).into()
 }
 
+/// Litres an hour, for what is too little to be seen at a tap.
+fn per_hour(v: Rate) -> Arg {
+    Decimal::litres(Amount(v.0)).rounded(1).into()
+}
+
 /// Longest unit that the span is at least two of.
 fn duration(d: Ms) -> Text {
     let minutes = d.0 / 60_000;
@@ -66,6 +71,23 @@ pub fn finding(name: &str, medium: Medium, kind: &FindingKind, tz: &TimeZone) ->
             "finding.leak_least_flow",
             &[name, ("usual", per_minute(*usual)), ("seen", per_minute(*seen)), ("days", (*days as usize).into())],
         ),
+        FindingKind::LeakSudden { from, usual, seen } => {
+            say("finding.leak_sudden", &[name, ("from", at(*from)), ("usual", per_minute(*usual)), ("seen", per_minute(*seen))])
+        }
+        FindingKind::LeakSteady { from, least, most } => {
+            say("finding.leak_steady", &[name, ("from", at(*from)), ("least", per_hour(*least)), ("most", per_hour(*most))])
+        }
+        FindingKind::LeakCistern { from, quiet, drawn, usual } => {
+            let n = |n: &u32| Arg::from(*n as usize);
+            say("finding.leak_cistern", &[name, ("from", at(*from)), ("quiet", n(quiet)), ("drawn", n(drawn)), ("usual", n(usual))])
+        }
+        FindingKind::LeakBalance { usual, seen, meters, known } => {
+            let n = |n: &u32| Arg::from(*n as usize);
+            say(
+                "finding.leak_balance",
+                &[name, ("usual", per_hour(*usual)), ("seen", per_hour(*seen)), ("meters", n(meters)), ("known", n(known))],
+            )
+        }
         FindingKind::MeterSilent { last, limit } => {
             say("finding.meter_silent", &[name, ("last", at(*last)), ("limit", duration(*limit).into())])
         }
@@ -100,6 +122,10 @@ pub fn rule(code: &str) -> Text {
         "leak_monthly_limit" => "rule.leak_monthly_limit",
         "leak_monthly_projection" => "rule.leak_monthly_projection",
         "leak_least_flow" => "rule.leak_least_flow",
+        "leak_sudden" => "rule.leak_sudden",
+        "leak_steady" => "rule.leak_steady",
+        "leak_cistern" => "rule.leak_cistern",
+        "leak_balance" => "rule.leak_balance",
         "meter_silent" => "rule.meter_silent",
         "meter_reset" => "rule.meter_reset",
         "meter_jump" => "rule.meter_jump",
@@ -168,6 +194,10 @@ mod tests {
             FindingKind::LeakMonthlyLimit { month, limit: m, used: m },
             FindingKind::LeakMonthlyProjection { month, limit: m, used: m, last_day: m, projected: m },
             FindingKind::LeakLeastFlow { usual: Rate(0), seen: Rate(0), days: 28 },
+            FindingKind::LeakSudden { from: Ts(0), usual: Rate(0), seen: Rate(0) },
+            FindingKind::LeakSteady { from: Ts(0), least: Rate(0), most: Rate(0) },
+            FindingKind::LeakCistern { from: Ts(0), quiet: 9, drawn: 8, usual: 1 },
+            FindingKind::LeakBalance { usual: Rate(0), seen: Rate(0), meters: 46, known: 98 },
             FindingKind::MeterSilent { last: Ts(0), limit: Ms::ZERO },
             FindingKind::MeterReset { before: mark, after: mark },
             FindingKind::MeterJump { before: mark, after: mark, max_flow: Rate(0) },

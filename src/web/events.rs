@@ -48,7 +48,8 @@ pub struct EventReport {
 pub struct FindingReport {
     /// Key of the metering point.
     pub point: String,
-    /// The rule: `leak_hourly_limit`, `leak_monthly_limit`, `leak_monthly_projection`, `leak_least_flow`, `meter_silent`, `meter_reset` or `meter_jump`; or what the
+    /// The rule: `leak_hourly_limit`, `leak_monthly_limit`, `leak_monthly_projection`, `leak_least_flow`, `leak_sudden`,
+    /// `leak_steady`, `leak_cistern`, `leak_balance`, `meter_silent`, `meter_reset` or `meter_jump`; or what the
     /// device itself reports: `leak_wet`, `leak_reported`, `leak_burst_reported`, `emergency_call`, `access_open`, `meter_tamper`,
     /// `meter_reverse`, `meter_dry`, `meter_battery`, `meter_valve_fault`, `meter_device_fault`, `meter_no_answer` or `meter_unknown_status`.
     pub code: &'static str,
@@ -94,6 +95,37 @@ pub enum Args {
         usual_days: u32,
         /// What passed in the quietest two hours of the last 24.
         seen_litres_per_hour: Decimal,
+    },
+    LeakSudden {
+        from: Stamp,
+        /// What passes at these hours otherwise.
+        usual_litres_per_hour: Decimal,
+        /// The mean since then.
+        seen_litres_per_hour: Decimal,
+    },
+    LeakSteady {
+        from: Stamp,
+        /// What runs beside what people draw: at least, and at most.
+        least_litres_per_hour: Decimal,
+        most_litres_per_hour: Decimal,
+    },
+    LeakCistern {
+        from: Stamp,
+        /// Hours since then that are usually quiet.
+        quiet_hours: u32,
+        /// In so many of them water was drawn.
+        drawn_hours: u32,
+        /// In so many of them it is drawn otherwise.
+        usual_hours: u32,
+    },
+    LeakBalance {
+        /// What the bulk meter passes more than its sub-meters: the median over weeks.
+        usual_litres_per_hour: Decimal,
+        /// In the least of five stretches of three hours.
+        seen_litres_per_hour: Decimal,
+        sub_meters: u32,
+        /// Of the sub-meters' hours so much was known.
+        known_percent: u32,
     },
     MeterSilent {
         last_reading_at: Stamp,
@@ -144,6 +176,25 @@ impl Args {
                 usual_litres_per_hour: Decimal::litres(Amount(usual.0)),
                 usual_days: days,
                 seen_litres_per_hour: Decimal::litres(Amount(seen.0)),
+            },
+            FindingKind::LeakSudden { from, usual, seen } => Args::LeakSudden {
+                from: Stamp::new(from, tz),
+                usual_litres_per_hour: Decimal::litres(Amount(usual.0)),
+                seen_litres_per_hour: Decimal::litres(Amount(seen.0)),
+            },
+            FindingKind::LeakSteady { from, least, most } => Args::LeakSteady {
+                from: Stamp::new(from, tz),
+                least_litres_per_hour: Decimal::litres(Amount(least.0)),
+                most_litres_per_hour: Decimal::litres(Amount(most.0)),
+            },
+            FindingKind::LeakCistern { from, quiet, drawn, usual } => {
+                Args::LeakCistern { from: Stamp::new(from, tz), quiet_hours: quiet, drawn_hours: drawn, usual_hours: usual }
+            }
+            FindingKind::LeakBalance { usual, seen, meters, known } => Args::LeakBalance {
+                usual_litres_per_hour: Decimal::litres(Amount(usual.0)),
+                seen_litres_per_hour: Decimal::litres(Amount(seen.0)),
+                sub_meters: meters,
+                known_percent: known,
             },
             FindingKind::MeterSilent { last, limit } => {
                 Args::MeterSilent { last_reading_at: Stamp::new(last, tz), limit_seconds: limit.0 / 1_000 }

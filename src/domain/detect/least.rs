@@ -4,6 +4,7 @@
 //! night lifts it by all that it lets out; a morning of guests, a garden, a pool lift it hardly. What is reported is not learned: the days
 //! since then are no measure, and the excess is followed until it is gone, and told again when it has grown by half.
 
+use super::steps::{HOUR, Step, Steps};
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
 use crate::domain::time::{Ms, Ts};
@@ -11,7 +12,6 @@ use crate::domain::units::{Amount, Rate};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-const HOUR: Ms = Ms::hours(1);
 /// So many consecutive hours must be quiet together: one hour of few readings is too coarse.
 const WINDOW: usize = 2;
 /// The day that is looked at.
@@ -20,8 +20,6 @@ const DAY: usize = 24;
 const KEPT: usize = DAY + WINDOW - 1;
 /// Fewer hours of the day than this are no day.
 const KNOWN: usize = 20;
-/// What passed over a longer pause says nothing of a single hour.
-const LONGEST: Ms = Ms::minutes(65);
 /// Earlier days that are a measure, and how many it takes for a beginning.
 const DAYS: usize = 28;
 const FIRST_DAYS: usize = 10;
@@ -49,7 +47,9 @@ const LITTLE: i64 = 10_000;
 pub struct LeastFlow {
     /// Whole hours, the newest last; None where a part of one is unknown.
     hours: VecDeque<Option<Amount>>,
-    running: Option<Running>,
+    running: Steps,
+    /// The newest whole hour, in hours since 1970.
+    last: Option<i64>,
     /// Of each day that counts: the least of two hours, and the mean of two hours.
     days: VecDeque<(Amount, Amount)>,
     /// Whole hours since a day was looked at.
@@ -59,15 +59,6 @@ pub struct LeastFlow {
     excess: Option<Excess>,
     /// What was reported last, and when.
     told: Option<(Amount, Ts)>,
-}
-
-/// The hour that goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Running {
-    /// Hours since 1970.
-    hour: i64,
-    volume: Amount,
-    known: Ms,
 }
 
 /// More than usual, hour after hour.
@@ -90,48 +81,24 @@ struct Usual {
 impl LeastFlow {
     /// Takes the next passage; speaks when an hour ends. `pulse`: nothing smaller is seen.
     pub fn passed(&mut self, p: Passage, pulse: Amount) -> Option<Said> {
-        let mut said = None;
-        let (mut from, mut left) = (p.from.ts, p.volume);
-        let is_told = p.to.ts - p.from.ts <= LONGEST;
-        let mut running = match self.running {
-            Some(r) if r.hour <= hour_of(from) => r,
-            // The first passage, or time that went back: begin anew.
-            _ => {
-                self.hours.clear();
-                Running { hour: hour_of(from), volume: Amount::ZERO, known: Ms::ZERO }
-            }
-        };
-        // A pause of years is no year of hours.
-        let whole = hour_of(p.to.ts) - running.hour;
-        if whole > KEPT as i64 {
-            self.hours.clear();
-            self.excess = None;
-            running = Running { hour: hour_of(p.to.ts), volume: Amount::ZERO, known: Ms::ZERO };
-            from = Ts(running.hour * HOUR.0).max(from);
-            left = left.scaled((p.to.ts - from).0, (p.to.ts - p.from.ts).0);
-        }
-        while hour_of(p.to.ts) > running.hour {
-            let end = Ts((running.hour + 1) * HOUR.0);
-            if from < end {
-                let part = left.scaled((end - from).0, (p.to.ts - from).0);
-                running.add(part, if is_told { end - from } else { Ms::ZERO });
-                left = left - part;
-                from = end;
-            }
-            said = self.ended(running, p.to, pulse).or(said);
-            running = Running { hour: running.hour + 1, volume: Amount::ZERO, known: Ms::ZERO };
-        }
-        running.add(left, if is_told { p.to.ts - from } else { Ms::ZERO });
-        self.running = Some(running);
+        let (mut running, mut said) = (self.running, None);
+        running.passed(p, HOUR, &mut |hour| said = self.ended(hour, p.to, pulse).or(said.take()));
+        self.running = running;
         said
     }
 
     /// A whole hour is over.
-    fn ended(&mut self, hour: Running, at: Mark, pulse: Amount) -> Option<Said> {
+    fn ended(&mut self, hour: Step, at: Mark, pulse: Amount) -> Option<Said> {
+        // After a pause of days nothing is left of the day before.
+        if self.last.is_some_and(|last| hour.number != last + 1) {
+            self.hours.clear();
+            self.excess = None;
+        }
+        self.last = Some(hour.number);
         if self.hours.len() == KEPT {
             self.hours.pop_front();
         }
-        self.hours.push_back((hour.known >= HOUR).then_some(hour.volume));
+        self.hours.push_back(hour.volume);
         self.since_day += 1;
         let (least, mean) = self.day()?;
         let Some(usual) = self.usual(pulse) else {
@@ -236,17 +203,6 @@ struct Known {
     sum: Amount,
 }
 
-impl Running {
-    fn add(&mut self, volume: Amount, known: Ms) {
-        self.volume += volume;
-        self.known = Ms(self.known.0 + known.0);
-    }
-}
-
-fn hour_of(ts: Ts) -> i64 {
-    ts.0.div_euclid(HOUR.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,6 +272,6 @@ mod tests {
         assert!(rule.passed(three, Amount::litres(1)).is_none());
         let year = Passage { from: at(23 * 86_400_000, 9_000), to: at(400 * 86_400_000, 9_001), volume: Amount::litres(1) };
         assert!(rule.passed(year, Amount::litres(1)).is_none());
-        assert_eq!((rule.days.len(), rule.hours.len()), (days, 0));
+        assert_eq!((rule.days.len(), rule.hours.iter().flatten().count()), (days, 0));
     }
 }

@@ -3,10 +3,15 @@
 //! A rule's state changes by readings alone, so that folding the stored readings gives it again. What time alone brings about
 //! (silence) is remembered by the incident's events instead; see [`silence`].
 
+pub mod balance;
+pub mod home;
 pub mod hourly;
+pub mod learned;
 pub mod least;
 pub mod monthly;
 pub mod silence;
+mod steps;
+pub mod sudden;
 
 use super::finding::{FindingKind, Mark, StartRange};
 use super::time::Ms;

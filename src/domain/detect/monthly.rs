@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY: Ms = Ms::hours(24);
+/// One day of work, a pool that is filled, is no month: it must go on like that for so long, unless it is this part of the limit, per cent.
+const LASTS: Ms = Ms::hours(36);
+const MUCH: i64 = 150;
+/// In the beginning no other rule knows what is usual, and one day is enough.
+const BEGINNING: Ms = Ms::days(10);
 /// The running hour and the 24 whole ones before it.
 const SLOTS: usize = 25;
 const HOURS: i64 = SLOTS as i64;
@@ -99,6 +104,10 @@ impl Monthly {
         let projected = c.used + last_day.scaled((c.end - at.ts).0, DAY.0);
         if projected <= limit {
             self.within = Some(at);
+            return None;
+        }
+        let lasts = at.ts - since < BEGINNING || self.within.is_none_or(|within| at.ts - within.ts >= LASTS);
+        if !lasts && projected.0 < limit.0 / 100 * MUCH {
             return None;
         }
         // The limit itself has spoken, or this was said before and has not grown.

@@ -3,10 +3,12 @@
 //! What the rules remember of a point follows from its newest rows, so it is made anew from them, with the statement in force. Days and
 //! months are the store's and follow from the same entry; see `history`.
 
+use super::point::{Came, Here};
 use super::{
     Amend, CommandError, Effect, Effects, Engine, HandReading, MAX_NAME, MAX_TEXT, Past, PastUnavailable, PointMemory, Statement, text,
 };
 use crate::domain::amendment::{Deed, Entry, Replaced};
+use crate::domain::detect::balance::Subs;
 use crate::domain::finding::{Cause, FindingKind, Mark};
 use crate::domain::meter::Value;
 use crate::domain::reading::{Flags, Outcome, Reading, Row, SourceId, Values};
@@ -200,15 +202,17 @@ impl Engine {
         let (point, quantity) = (topology.point(p), self.sources[at].columns[column].quantity);
         let before = &self.points[p.0 as usize];
         let mut memory = PointMemory { serial: before.serial.clone(), heard: before.heard, ..PointMemory::new(point) };
-        let (mut said, steps) = (vec![], before.ledger.steps);
+        let (mut came, steps) = (Came::default(), before.ledger.steps);
+        let here = Here { point, amended: &amended, subs: Subs::default(), now, tz: &topology.tz };
         for row in rows.iter().filter(|r| !r.flags.contains(Flags::AHEAD) && r.ts >= topology.since) {
             if let Some(value) = row.values.get(column) {
-                memory.value(point, &amended, Value { quantity, ts: row.ts, value }, now, &topology.tz, &mut said);
+                memory.value(&here, Value { quantity, ts: row.ts, value }, &mut came);
             }
         }
-        // What is learned of quiet nights comes of more days than were read again; that rule goes on as it was.
-        memory.least = before.least.clone();
-        said.retain(|s| !matches!(s.finding.kind, FindingKind::LeakLeastFlow { .. }));
+        // What is usual was learned of more days than were read again; those rules go on as they were.
+        memory.learned = before.learned.clone();
+        let mut said = came.said;
+        said.retain(|s| !s.finding.kind.is_learned());
         // They count since the store began, what was said as well as what is taken back.
         memory.ledger.steps = steps;
         self.points[p.0 as usize] = memory;
@@ -225,7 +229,7 @@ impl Engine {
                 FindingKind::MeterReset { before, after } | FindingKind::MeterJump { before, after, .. } => {
                     amended.explains(before.ts, after.ts)
                 }
-                FindingKind::LeakLeastFlow { .. } => false,
+                _ if f.kind.is_learned() => false,
                 _ if f.kind.cause() == Cause::Leak && f.kind.flag().is_none() => {
                     rows.first().is_some_and(|r| r.ts <= f.start.earliest) && !said.iter().any(|s| s.finding.kind.code() == f.kind.code())
                 }

@@ -22,12 +22,13 @@ pub use message::{
     Amend, Command, CommandError, Effect, Effects, HandReading, IdentityKind, IdentityRecord, Input, Past, PastUnavailable, SourceRecord,
     Statement,
 };
-pub use point::PointMemory;
 use point::Spoken;
+pub use point::{Came, Here, PointMemory};
 pub use snapshot::{BadPayload, PointState, Snapshot, SourceState};
 pub use source::{Raised, Recent};
 
 use crate::domain::amendment::{Amendments, Entries};
+use crate::domain::detect::balance::Subs;
 use crate::domain::detect::silence;
 use crate::domain::finding::Finding;
 use crate::domain::id::global_id;
@@ -35,7 +36,7 @@ use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentSta
 use crate::domain::meter::Value;
 use crate::domain::reading::{Counts, Flags, Outcome, Reading, Refused, Reject, Row, SourceId, Values};
 use crate::domain::time::{Ms, Ts};
-use crate::domain::topology::{FeedIx, MAX_COLUMNS, PointIx, Topology};
+use crate::domain::topology::{FeedIx, MAX_COLUMNS, Point, PointIx, PointKind, Topology};
 use silences::Silence;
 use source::{Known, Source};
 use std::collections::{BTreeMap, HashMap};
@@ -84,8 +85,10 @@ pub struct Engine {
     silences: Vec<Silence>,
     readers_of_topic: HashMap<String, Vec<PointIx>>,
     point_of_key: HashMap<String, PointIx>,
-    /// Scratch for what rules say about one row.
-    said: Vec<Spoken>,
+    /// The meters behind each, by [`PointIx`].
+    subs: Vec<Subs>,
+    /// Scratch for what comes of one row.
+    came: Came,
 }
 
 impl Engine {
@@ -118,7 +121,8 @@ impl Engine {
             silences: vec![],
             readers_of_topic,
             point_of_key,
-            said: vec![],
+            subs: topology.point_ixs().map(|p| subs(&topology, p)).collect(),
+            came: Came::default(),
             topology,
         }
     }
@@ -165,7 +169,7 @@ impl Engine {
         // A row of an unknown source cannot be: its record is in the same transaction.
         let Some(&at) = self.by_id.get(&row.source) else { return };
         self.apply(at, row, row.ts);
-        self.said.clear();
+        self.came.said.clear();
         self.take_flags(at, row);
     }
 
@@ -393,7 +397,7 @@ impl Engine {
         self.uncommitted.push(at);
         self.apply(at, &row, now);
         self.tell_flags(now, at, &row, out);
-        for Spoken { finding, still } in std::mem::take(&mut self.said) {
+        for Spoken { finding, still } in std::mem::take(&mut self.came.said) {
             // A leak that somebody closed and that goes on all the same is told again, a day later at the latest.
             if !still || !self.book.is_open(&finding.point, finding.kind.code()) {
                 self.found(now, finding, out);
@@ -420,7 +424,7 @@ impl Engine {
         known.source
     }
 
-    /// What a row, new or folded, does to the memory of its source and of the points that read it. Rules speak into `said`.
+    /// What a row, new or folded, does to the memory of its source and of the points that read it. Rules speak into `came`.
     fn apply(&mut self, at: usize, row: &Row, now: Ts) {
         let s = &mut self.sources[at];
         if s.last.is_none_or(|(last, _)| row.ts > last) {
@@ -440,16 +444,15 @@ impl Engine {
         for (column, p) in &s.readers {
             if let Some(value) = row.values.get(*column) {
                 let point = self.topology.point(*p);
-                let quantity = s.columns[*column].quantity;
-                let amended = &self.amended[p.0 as usize];
-                self.points[p.0 as usize].value(
-                    point,
-                    amended,
-                    Value { quantity, ts: row.ts, value },
-                    now,
-                    &self.topology.tz,
-                    &mut self.said,
-                );
+                let (amended, subs) = (&self.amended[p.0 as usize], self.subs[p.0 as usize]);
+                let here = Here { point, amended, subs, now, tz: &self.topology.tz };
+                let v = Value { quantity: s.columns[*column].quantity, ts: row.ts, value };
+                self.points[p.0 as usize].value(&here, v, &mut self.came);
+                for passage in self.came.passed.drain(..) {
+                    if let Some(up) = point.parent.filter(|up| self.subs[up.0 as usize].count > 0) {
+                        self.points[up.0 as usize].learned.sub_passed(passage);
+                    }
+                }
             }
         }
     }
@@ -530,6 +533,16 @@ impl Engine {
             out.list.extend(notice.map(Effect::Notice));
         }
     }
+}
+
+/// The meters behind a bulk meter that are heard: what they and it do not agree upon is looked at.
+fn subs(t: &Topology, p: PointIx) -> Subs {
+    let is_behind = |c: &&Point| c.parent == Some(p) && c.measures_water() && c.source.is_some();
+    let bulk = t.point(p);
+    if bulk.kind != PointKind::Bulk || !bulk.measures_water() {
+        return Subs::default();
+    }
+    Subs::of(t.points.iter().filter(is_behind).chain([bulk]).map(|c| c.meter.pulse_weight))
 }
 
 /// Where a reading belongs: at a free instant, on a stored equal, or nowhere.

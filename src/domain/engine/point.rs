@@ -1,14 +1,15 @@
 //! One metering point at work: its ledger and its rules.
 
 use crate::domain::amendment::Amendments;
+use crate::domain::detect::balance::Subs;
 use crate::domain::detect::hourly::Hourly;
-use crate::domain::detect::least::LeastFlow;
+use crate::domain::detect::learned::Learned;
 use crate::domain::detect::monthly::Monthly;
 use crate::domain::detect::{HISTORIC_AFTER, News, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
 use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::time::Ts;
-use crate::domain::topology::{Limits, Medium, Point, PointKind, Scale};
+use crate::domain::topology::{Limits, Medium, Point, Scale};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +29,28 @@ pub struct PointMemory {
     pub ledger: Ledger,
     pub hourly: Hourly,
     pub monthly: Monthly,
-    /// Checkpoints of before this rule have none: it learns anew.
+    /// Checkpoints of before these rules have none: they learn anew.
     #[serde(default)]
-    pub least: LeastFlow,
+    pub learned: Learned,
+}
+
+/// Where a value is taken in, and when.
+#[derive(Clone, Copy)]
+pub struct Here<'a> {
+    pub point: &'a Point,
+    pub amended: &'a Amendments,
+    /// The meters behind it.
+    pub subs: Subs,
+    pub now: Ts,
+    pub tz: &'a TimeZone,
+}
+
+/// What values came to. Kept from one row to the next, so that nothing is allocated while nothing happens.
+#[derive(Debug, Default)]
+pub struct Came {
+    pub said: Vec<Spoken>,
+    /// Water that passed, for the meter upstream.
+    pub passed: Vec<Passage>,
 }
 
 /// A rule's finding on its way to the incidents.
@@ -68,18 +88,19 @@ impl PointMemory {
         self.medium != point.medium && !(self.medium.is_water() && point.medium.is_water())
     }
 
-    /// Takes one value of the point's column; puts what its rules say into `said`.
-    pub fn value(&mut self, point: &Point, amended: &Amendments, v: Value, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
-        let mark = self.ledger.mark(&point.meter, amended, v);
+    /// Takes one value of the point's column.
+    pub fn value(&mut self, here: &Here<'_>, v: Value, came: &mut Came) {
+        let mark = self.ledger.mark(&here.point.meter, here.amended, v);
         self.heard = self.heard.max(Some(mark.ts));
-        if let Some(mark) = amended.apply(mark) {
-            self.register(point, amended, mark, now, tz, said);
+        if let Some(mark) = here.amended.apply(mark) {
+            self.register(here, mark, came);
         }
     }
 
-    fn register(&mut self, point: &Point, amended: &Amendments, mark: Mark, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
+    fn register(&mut self, here: &Here<'_>, mark: Mark, came: &mut Came) {
+        let (point, amended) = (here.point, here.amended);
         if let Some(Turn { from, to, volume: Some(volume) }) = self.ledger.turn(amended, mark.ts) {
-            self.passed(point, Passage { from, to, volume }, now, tz, said);
+            self.passed(here, Passage { from, to, volume }, came);
         }
         let passage = match self.ledger.step(&point.meter, amended, mark) {
             Step::First | Step::Held | Step::Late => return,
@@ -92,22 +113,25 @@ impl PointMemory {
                 };
                 let start = StartRange { earliest: before.ts, latest: after.ts };
                 let evidence = vec![before, after, to];
-                said.push(spoken(point, Said { kind, start, news: News::First, evidence }, mark.ts, now));
+                came.said.push(spoken(point, Said { kind, start, news: News::First, evidence }, mark.ts, here.now));
                 Passage { from: after, to, volume }
             }
         };
-        self.passed(point, passage, now, tz, said);
+        self.passed(here, passage, came);
     }
 
-    fn passed(&mut self, point: &Point, passage: Passage, now: Ts, tz: &TimeZone, said: &mut Vec<Spoken>) {
+    fn passed(&mut self, here: &Here<'_>, passage: Passage, came: &mut Came) {
+        let Here { point, subs, now, tz, .. } = *here;
         // Only water leaks. The month is summed for all.
-        let limits = if point.measures_water() { point.limits } else { Limits::default() };
-        let hourly = self.hourly.passed(passage, limits.per_hour);
-        let monthly = self.monthly.passed(passage, limits.per_month, tz);
-        // One household's nights are empty or not; what a whole house lets rest is a law.
-        let is_bulk = point.measures_water() && point.kind == PointKind::Bulk;
-        let least = if is_bulk { self.least.passed(passage, point.meter.pulse_weight) } else { None };
-        said.extend(hourly.into_iter().chain(monthly).chain(least).map(|s| spoken(point, s, passage.to.ts, now)));
+        let is_water = point.measures_water();
+        let limits = if is_water { point.limits } else { Limits::default() };
+        let spoken = |s| spoken(point, s, passage.to.ts, now);
+        came.said.extend(self.hourly.passed(passage, limits.per_hour).map(spoken));
+        came.said.extend(self.monthly.passed(passage, limits.per_month, tz).into_iter().map(spoken));
+        if is_water {
+            self.learned.passed(point.kind, passage, point.meter.pulse_weight, subs, tz, |s| came.said.push(spoken(s)));
+            came.passed.push(passage);
+        }
     }
 }
 
@@ -156,12 +180,13 @@ mod tests {
     /// After 90 units an hour.
     fn remembered(medium: Medium) -> (PointMemory, Vec<Spoken>) {
         let point = point(medium);
-        let (mut memory, mut said) = (PointMemory::new(&point), vec![]);
+        let (mut memory, mut came, amended) = (PointMemory::new(&point), Came::default(), Amendments::default());
         for hour in 0..4 {
             let v = Value { quantity: medium.quantity(), ts: Ts(0) + Ms::hours(hour), value: 90_000 * hour };
-            memory.value(&point, &Amendments::default(), v, v.ts, &TimeZone::UTC, &mut said);
+            let here = Here { point: &point, amended: &amended, subs: Subs::default(), now: v.ts, tz: &TimeZone::UTC };
+            memory.value(&here, v, &mut came);
         }
-        (memory, said)
+        (memory, came.said)
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! Deciding and folding are two steps on purpose: the same fold serves live events and those read back at start.
 
 use super::{Change, Closer, Event, Incident, IncidentState};
-use crate::domain::finding::{Cause, Finding, FindingKind};
+use crate::domain::finding::{Cause, Finding, FindingKind, StartRange};
 use crate::domain::id::global_id;
-use crate::domain::time::Ts;
+use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{Medium, PlaceIx, Topology};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -139,8 +139,19 @@ impl Book {
     }
 }
 
+/// Rules that learn say when something began no better than to a day.
+const ROUGHLY: Ms = Ms::days(1);
+
 fn joins(i: &Incident, cause: Cause, finding: &Finding, topology: &Topology, place_of: &dyn Fn(&str) -> Option<PlaceIx>) -> bool {
-    if i.state == IncidentState::Closed || i.cause != cause || i.historic != finding.historic || !i.start.overlaps(finding.start) {
+    if i.state == IncidentState::Closed || i.cause != cause || i.historic != finding.historic {
+        return false;
+    }
+    // Whatever else a meter sees of a leak while somebody is at it belongs to that.
+    let is_same_meter = cause == Cause::Leak && i.points.contains(&finding.point);
+    let is_rough = finding.kind.is_learned() || i.findings.iter().any(|f| f.finding.kind.is_learned());
+    let margin = if is_rough { ROUGHLY } else { Ms::ZERO };
+    if !is_same_meter && !i.start.overlaps(StartRange { earliest: finding.start.earliest - margin, latest: finding.start.latest + margin })
+    {
         return false;
     }
     // Gas that leaks is another matter than water: other people, another valve.
