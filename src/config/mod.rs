@@ -41,6 +41,7 @@ pub use subscriptions::{FIRST_COLUMN, Heard, Subscription};
 pub use topics::Filter;
 pub use web::Web;
 
+use crate::domain::heating::Heating;
 use crate::domain::time::Ms;
 use crate::domain::topology::{BY_HAND, Binding, Column, Feed, FeedIx, Point, Topology};
 use crate::domain::units::Quantity;
@@ -183,7 +184,7 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>, catalogu
     let gateway = gateway?;
     let mut feeds = feeds.iter().map(subscriptions::Draft::feed).collect::<Option<Vec<_>>>()?;
     by_hand(&mut points, &mut feeds);
-    let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds };
+    let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds, heating: Heating::default() };
     let mqtt = mqtt.map_or(Some(None), |m| m.map(Some))?;
     Some(Config { topology, mqtt, store: store?, web: web?, channels: channels?, own_profiles: vec![] })
 }

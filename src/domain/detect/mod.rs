@@ -3,6 +3,7 @@
 //! A rule's state changes by readings alone, so that folding the stored readings gives it again. What time alone brings about
 //! (silence) is remembered by the incident's events instead; see [`silence`].
 
+pub mod heat;
 pub mod hourly;
 pub mod least;
 pub mod monthly;

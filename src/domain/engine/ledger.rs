@@ -207,8 +207,8 @@ impl Engine {
             }
         }
         // What is learned of quiet nights comes of more days than were read again; that rule goes on as it was.
-        memory.least = before.least.clone();
-        said.retain(|s| !matches!(s.finding.kind, FindingKind::LeakLeastFlow { .. }));
+        (memory.least, memory.loss) = (before.least.clone(), before.loss.clone());
+        said.retain(|s| !matches!(s.finding.kind, FindingKind::LeakLeastFlow { .. } | FindingKind::LoopLeak { .. }));
         // They count since the store began, what was said as well as what is taken back.
         memory.ledger.steps = steps;
         self.points[p.0 as usize] = memory;
@@ -225,7 +225,7 @@ impl Engine {
                 FindingKind::MeterReset { before, after } | FindingKind::MeterJump { before, after, .. } => {
                     amended.explains(before.ts, after.ts)
                 }
-                FindingKind::LeakLeastFlow { .. } => false,
+                FindingKind::LeakLeastFlow { .. } | FindingKind::LoopLeak { .. } | FindingKind::LoopOutOfSeason { .. } => false,
                 _ if f.kind.cause() == Cause::Leak && f.kind.flag().is_none() => {
                     rows.first().is_some_and(|r| r.ts <= f.start.earliest) && !said.iter().any(|s| s.finding.kind.code() == f.kind.code())
                 }

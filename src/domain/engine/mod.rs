@@ -9,6 +9,7 @@
 
 mod checkpoint;
 mod flags;
+mod heat;
 mod ledger;
 mod message;
 mod point;
@@ -17,6 +18,7 @@ mod snapshot;
 mod source;
 
 pub use checkpoint::{CHECKPOINT_FORM, Checkpoint, SourceMemory};
+pub use heat::HeatMemory;
 pub use ledger::Needed;
 pub use message::{
     Amend, Command, CommandError, Effect, Effects, HandReading, IdentityKind, IdentityRecord, Input, Past, PastUnavailable, SourceRecord,
@@ -29,13 +31,14 @@ pub use source::{Raised, Recent};
 
 use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::detect::silence;
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::id::global_id;
 use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentState, Notice};
 use crate::domain::meter::Value;
 use crate::domain::reading::{Counts, Flags, Outcome, Reading, Refused, Reject, Row, SourceId, Values};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{FeedIx, MAX_COLUMNS, PointIx, Topology};
+use heat::Heat;
 use silences::Silence;
 use source::{Known, Source};
 use std::collections::{BTreeMap, HashMap};
@@ -84,6 +87,7 @@ pub struct Engine {
     silences: Vec<Silence>,
     readers_of_topic: HashMap<String, Vec<PointIx>>,
     point_of_key: HashMap<String, PointIx>,
+    heat: Heat,
     /// Scratch for what rules say about one row.
     said: Vec<Spoken>,
 }
@@ -118,6 +122,7 @@ impl Engine {
             silences: vec![],
             readers_of_topic,
             point_of_key,
+            heat: Heat::new(&topology),
             said: vec![],
             topology,
         }
@@ -148,6 +153,7 @@ impl Engine {
                 s.raised = memory.raised;
             }
         }
+        e.heat.restore(&e.topology, c.heat);
         for (key, memory) in c.points {
             match e.point_of_key.get(&key) {
                 Some(ix) => e.points[ix.0 as usize] = memory,
@@ -166,6 +172,7 @@ impl Engine {
         let Some(&at) = self.by_id.get(&row.source) else { return };
         self.apply(at, row, row.ts);
         self.said.clear();
+        self.heat.ended.clear();
         self.take_flags(at, row);
     }
 
@@ -309,6 +316,7 @@ impl Engine {
             batch,
             points: named.chain(retired).collect(),
             sources: self.sources.iter().filter_map(memory).collect(),
+            heat: self.heat.memories(&self.topology),
             book: self.book.clone(),
         }
     }
@@ -393,6 +401,10 @@ impl Engine {
         self.uncommitted.push(at);
         self.apply(at, &row, now);
         self.tell_flags(now, at, &row, out);
+        for (p, code) in std::mem::take(&mut self.heat.ended) {
+            let events = self.book.cleared(now, &self.topology.point(p).key, code);
+            self.emit(events, out);
+        }
         for Spoken { finding, still } in std::mem::take(&mut self.said) {
             // A leak that somebody closed and that goes on all the same is told again, a day later at the latest.
             if !still || !self.book.is_open(&finding.point, finding.kind.code()) {
@@ -450,7 +462,12 @@ impl Engine {
                     &self.topology.tz,
                     &mut self.said,
                 );
+                self.heat.register(&self.topology, *p, self.points[p.0 as usize].ledger.last(), now, &mut self.said);
             }
+        }
+        self.heat.row(&self.topology, &s.topic, &s.columns, row, now, &mut self.said);
+        if !self.said.is_empty() && Heat::is_filling(&self.topology, row.ts) {
+            self.said.retain(|s| !matches!(s.finding.kind, FindingKind::LoopLeak { .. }));
         }
     }
 

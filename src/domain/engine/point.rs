@@ -1,6 +1,7 @@
 //! One metering point at work: its ledger and its rules.
 
 use crate::domain::amendment::Amendments;
+use crate::domain::detect::heat::loss::LoopLoss;
 use crate::domain::detect::hourly::Hourly;
 use crate::domain::detect::least::LeastFlow;
 use crate::domain::detect::monthly::Monthly;
@@ -31,6 +32,9 @@ pub struct PointMemory {
     /// Checkpoints of before this rule have none: it learns anew.
     #[serde(default)]
     pub least: LeastFlow,
+    /// Of a make-up meter; as the rule before.
+    #[serde(default)]
+    pub loss: LoopLoss,
 }
 
 /// A rule's finding on its way to the incidents.
@@ -107,7 +111,9 @@ impl PointMemory {
         // One household's nights are empty or not; what a whole house lets rest is a law.
         let is_bulk = point.measures_water() && point.kind == PointKind::Bulk;
         let least = if is_bulk { self.least.passed(passage, point.meter.pulse_weight) } else { None };
-        said.extend(hourly.into_iter().chain(monthly).chain(least).map(|s| spoken(point, s, passage.to.ts, now)));
+        let is_make_up = point.measures_water() && point.kind == PointKind::MakeUp;
+        let loss = if is_make_up { self.loss.passed(passage, point.meter.pulse_weight) } else { None };
+        said.extend(hourly.into_iter().chain(monthly).chain(least).chain(loss).map(|s| spoken(point, s, passage.to.ts, now)));
     }
 }
 
