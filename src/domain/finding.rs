@@ -168,6 +168,11 @@ impl FindingKind {
         }
     }
 
+    /// Somebody must go now, at night as well: water runs away, somebody called, or pipes are about to burst.
+    pub fn is_pressing(&self) -> bool {
+        matches!(self.cause(), Cause::Leak | Cause::Emergency) || matches!(self, FindingKind::FrostRisk { .. })
+    }
+
     /// The device's flag that it comes from; None where a rule of ours speaks.
     pub fn flag(&self) -> Option<Flag> {
         Flag::ALL.into_iter().find(|f| f.statement(Ts(0)).code() == self.code())

@@ -18,6 +18,7 @@ use crate::domain::topology::{Column, PlaceIx, PlaceKind, PointIx, PointKind, To
 use crate::domain::units::Temperature;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// What arrived at a valve longer ago says nothing of the main now.
 const SUPPLY_GOOD_FOR: Ms = Ms::minutes(130);
@@ -36,6 +37,8 @@ const OUT_OF_SEASON: &str = "loop_out_of_season";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeatMemory {
     supply: Option<(Ts, Temperature)>,
+    /// The supply before that.
+    supply_before: Option<(Ts, Temperature)>,
     back: Option<(Ts, Temperature)>,
     position: Option<(Ts, i64)>,
     /// When the valve was looked at last.
@@ -59,9 +62,10 @@ struct Stands {
 /// The heating at work.
 pub(super) struct Heat {
     watched: Vec<Watched>,
-    of_point: HashMap<PointIx, usize>,
+    /// Positions in `watched`, by [`PointIx`].
+    of_point: Vec<Option<usize>>,
     /// Positions in the topology's senses.
-    of_topic: HashMap<String, Vec<usize>>,
+    of_topic: HashMap<String, Arc<[usize]>>,
     /// Valves that one main serves, as positions in `watched`.
     loops: Vec<Vec<usize>>,
     /// Of points that the config no longer names.
@@ -84,7 +88,7 @@ impl Heat {
     pub fn new(t: &Topology) -> Heat {
         let mut heat = Heat {
             watched: vec![],
-            of_point: HashMap::new(),
+            of_point: vec![None; t.points.len()],
             of_topic: HashMap::new(),
             loops: vec![],
             retired: BTreeMap::new(),
@@ -92,8 +96,9 @@ impl Heat {
             supplies: vec![],
         };
         let mut groups: HashMap<PlaceIx, usize> = HashMap::new();
+        let mut of_topic: HashMap<&str, Vec<usize>> = HashMap::new();
         for (i, sense) in t.heating.senses.iter().enumerate() {
-            heat.of_topic.entry(sense.topic.clone()).or_default().push(i);
+            of_topic.entry(&sense.topic).or_default().push(i);
             let w = heat.watch(sense.point);
             match sense.measures {
                 Measure::Supply => {
@@ -111,6 +116,7 @@ impl Heat {
                 Measure::Return | Measure::Position => {}
             }
         }
+        heat.of_topic = of_topic.into_iter().map(|(topic, senses)| (topic.to_owned(), senses.into())).collect();
         if t.heating.season.is_some() {
             t.point_ixs().filter(|p| t.point(*p).kind == PointKind::MakeUp).for_each(|p| {
                 heat.watch(p);
@@ -120,12 +126,19 @@ impl Heat {
     }
 
     fn watch(&mut self, point: PointIx) -> usize {
-        let next = self.watched.len();
-        let at = *self.of_point.entry(point).or_insert(next);
-        if at == next {
-            self.watched.push(Watched { point, group: None, water: vec![], memory: HeatMemory::default() });
+        if let Some(at) = self.of_point(point) {
+            return at;
         }
-        at
+        let next = self.watched.len();
+        self.watched.push(Watched { point, group: None, water: vec![], memory: HeatMemory::default() });
+        if let Some(slot) = self.of_point.get_mut(point.0 as usize) {
+            *slot = Some(next);
+        }
+        next
+    }
+
+    fn of_point(&self, point: PointIx) -> Option<usize> {
+        self.of_point.get(point.0 as usize).copied().flatten()
     }
 
     pub fn restore(&mut self, t: &Topology, memories: BTreeMap<String, HeatMemory>) {
@@ -148,8 +161,8 @@ impl Heat {
 
     /// What a water meter's register shows.
     pub fn register(&mut self, t: &Topology, p: PointIx, shown: Option<Mark>, now: Ts, said: &mut Vec<Spoken>) {
-        let (Some(at), Some(shown)) = (self.of_point.get(&p), shown) else { return };
-        let w = &mut self.watched[*at];
+        let (Some(at), Some(shown)) = (self.of_point(p), shown) else { return };
+        let w = &mut self.watched[at];
         let before = w.memory.water;
         if before.is_some_and(|b| shown.ts <= b.read) {
             return;
@@ -177,15 +190,19 @@ impl Heat {
         if self.of_topic.is_empty() {
             return;
         }
-        let Some(senses) = self.of_topic.remove(topic) else { return };
-        for i in &senses {
+        let Some(senses) = self.of_topic.get(topic).cloned() else { return };
+        for i in &*senses {
             let Some(sense) = t.heating.senses.get(*i) else { continue };
             let wanted = t.feed(sense.feed).columns.get(usize::from(sense.column));
             let value = columns.iter().position(|c| Some(c) == wanted).and_then(|c| row.values.get(c));
-            let (Some(value), Some(at)) = (value, self.of_point.get(&sense.point).copied()) else { continue };
+            let (Some(value), Some(at)) = (value, self.of_point(sense.point)) else { continue };
             let memory = &mut self.watched[at].memory;
             match sense.measures {
-                Measure::Supply => newer(&mut memory.supply, row.ts, Temperature(value)),
+                Measure::Supply => {
+                    let before = memory.supply;
+                    newer(&mut memory.supply, row.ts, Temperature(value));
+                    memory.supply_before = if memory.supply == before { memory.supply_before } else { before };
+                }
                 Measure::Return => newer(&mut memory.back, row.ts, Temperature(value)),
                 Measure::Position => newer(&mut memory.position, row.ts, value),
                 Measure::Room => {
@@ -196,11 +213,10 @@ impl Heat {
             }
         }
         // All that the message tells is known only now.
-        for i in &senses {
-            let Some(at) = t.heating.senses.get(*i).and_then(|s| self.of_point.get(&s.point)).copied() else { continue };
+        for i in &*senses {
+            let Some(at) = t.heating.senses.get(*i).and_then(|s| self.of_point(s.point)) else { continue };
             self.look(t, at, now, said);
         }
-        self.of_topic.insert(topic.to_owned(), senses);
     }
 
     fn look(&mut self, t: &Topology, at: usize, now: Ts, said: &mut Vec<Spoken>) {
@@ -215,15 +231,17 @@ impl Heat {
         if memory.position.is_some() && position.is_none() {
             return;
         }
-        self.supplies.clear();
-        let group = self.watched[at].group.and_then(|g| self.loops.get(g)).map_or(&[][..], Vec::as_slice);
-        let arrives = group.iter().filter_map(|w| self.watched[*w].memory.supply);
-        self.supplies.extend(arrives.filter(|(sent, s)| ts - *sent <= SUPPLY_GOOD_FOR && is_possible(*s)).map(|(_, s)| s));
-        let main = main_supply(&mut self.supplies);
+        let (looked, before) = (memory.looked, memory.supply_before);
+        let main = self.main(at, ts);
+        // Half way between two samples all others of the first one's round have told.
+        let settled = looked.zip(before).and_then(|(looked, (sent, supply))| {
+            let main = (sent <= looked).then(|| self.main(at, looked + Ms((ts - looked).0 / 2)))?;
+            Some((supply, main?))
+        });
         let w = &mut self.watched[at];
         w.memory.looked = Some(ts);
         let (p, ended) = (w.point, &mut self.ended);
-        w.memory.valve.look(Sample { ts, supply, back, position, main }, |turn| {
+        w.memory.valve.look(Sample { ts, supply, back, position, main, settled }, |turn| {
             let (fault, since, still) = match turn {
                 Turn::Began { fault, since } => (fault, since, false),
                 Turn::Goes { fault, since } => (fault, since, true),
@@ -231,6 +249,19 @@ impl Heat {
             };
             said.push(spoken(t, p, kind_of(fault, since), ts, StartRange { earliest: since, latest: ts }, still, now));
         });
+    }
+
+    /// What the main of a valve's loop brought at `ts`, by what arrived at all valves until then.
+    fn main(&mut self, at: usize, ts: Ts) -> Option<Temperature> {
+        self.supplies.clear();
+        let group = self.watched[at].group.and_then(|g| self.loops.get(g)).map_or(&[][..], Vec::as_slice);
+        let arrived = group.iter().filter_map(|w| {
+            let memory = &self.watched[*w].memory;
+            memory.supply.filter(|(sent, _)| *sent <= ts).or(memory.supply_before)
+        });
+        let is_good = |(sent, s): &(Ts, Temperature)| *sent <= ts && ts - *sent <= SUPPLY_GOOD_FOR && is_possible(*s);
+        self.supplies.extend(arrived.filter(is_good).map(|(_, s)| s));
+        main_supply(&mut self.supplies)
     }
 
     fn room(&mut self, t: &Topology, at: usize, ts: Ts, seen: Temperature, now: Ts, said: &mut Vec<Spoken>) {

@@ -52,6 +52,7 @@ const COOLED: i64 = 700;
 const WARM: i64 = 1_500;
 /// Without that sign it counts for so little.
 const FAINT: i64 = 80;
+const FAINT_RISER: i64 = 8;
 /// What is this far under the main, and has lost half its warmth, does not flow.
 const UNDER: i64 = 8_000;
 
@@ -63,8 +64,10 @@ pub struct Sample {
     pub back: Temperature,
     /// In per mille of the way; None where nobody tells: it is taken for open.
     pub position: Option<i64>,
-    /// What the main brings, where that can be told.
+    /// What the main brings, where that can be told. Others may not have told theirs of this round yet.
     pub main: Option<Temperature>,
+    /// Supply and main of the sample before, when all others of that round had told theirs: small differences are judged by these.
+    pub settled: Option<(Temperature, Temperature)>,
 }
 
 /// Which of a valve's two sensors.
@@ -162,7 +165,7 @@ impl Valve {
             return;
         }
         let Some(main) = heated else { return };
-        self.cool(s, main, minutes);
+        self.cool(s, minutes);
         let speaks = [self.air(s, main), shut(s, main), self.open(s, main)];
         let mut is_quiet = true;
         for ((p, code), (speaks, fault)) in self.suspicions.iter_mut().zip(Fault::CODES).zip(speaks) {
@@ -189,7 +192,7 @@ impl Valve {
         }
         let is_flowing = main.0 - s.supply.0 < NEAR && s.supply.0 > ROOM.0 + UNDER;
         if is_quiet && is_flowing {
-            self.learn(s, main, minutes);
+            self.learn(s, minutes);
         }
     }
 
@@ -226,15 +229,21 @@ impl Valve {
         }
         // Little water cools on its way. A room that grew cold cools the return as well, and warms up within days: without that sign it takes long.
         let is_slow = i64::from(self.cooled) > COOLED;
-        let by = (lacks - SLACK).min(MOST);
-        (Speaks::For(if is_slow { by } else { by / FAINT }), Some(Fault::AirLock { supply: s.supply, back: s.back, usual }))
+        let weight = match (is_slow, s.position) {
+            (true, _) => 1,
+            (false, Some(_)) => FAINT,
+            // A riser serves many rooms: they do not all stand open.
+            (false, None) => FAINT_RISER,
+        };
+        let by = (lacks - SLACK).min(MOST) / weight;
+        (Speaks::For(by), Some(Fault::AirLock { supply: s.supply, back: s.back, usual }))
     }
 
     /// Stuck open: shut, and the return is as warm as it is when it stands open.
     fn open(&self, s: Sample, main: Temperature) -> (Speaks, Option<Fault>) {
         let Some(position) = s.position.filter(|p| *p < HALF) else { return (Speaks::Against, None) };
         let open = self.usual_open().unwrap_or(PRIOR_OPEN);
-        if self.below_usual(s, main) > WARM {
+        if self.below_usual(s.supply, main) > WARM {
             return (Speaks::Against, None);
         }
         let share = match self.usual_below(position) {
@@ -255,17 +264,18 @@ impl Valve {
     }
 
     /// How much further the supply is under the main than it usually is.
-    fn below_usual(&self, s: Sample, main: Temperature) -> i64 {
-        main.0 - s.supply.0 - i64::from(self.under.0)
+    fn below_usual(&self, supply: Temperature, main: Temperature) -> i64 {
+        main.0 - supply.0 - i64::from(self.under.0)
     }
 
     /// Follows that while it stands open.
-    fn cool(&mut self, s: Sample, main: Temperature, minutes: i64) {
-        let below = self.below_usual(s, main);
-        if s.position.unwrap_or(1_000) < OPEN || main.0 - s.supply.0 >= UNDER {
+    fn cool(&mut self, s: Sample, minutes: i64) {
+        let Some((supply, main)) = s.settled else { return };
+        if s.position.unwrap_or(1_000) < OPEN || main.0 - supply.0 >= UNDER {
             self.cooled = 0;
             return;
         }
+        let below = self.below_usual(supply, main);
         let step = (below.clamp(-2 * COOLED, 3 * COOLED) - i64::from(self.cooled)) * minutes.min(60) / 120;
         self.cooled = self.cooled.saturating_add(i16::try_from(step).unwrap_or(0));
     }
@@ -283,7 +293,7 @@ impl Valve {
     }
 
     /// The median of an hour's samples, one an hour, by small steps: it needs no past.
-    fn learn(&mut self, s: Sample, main: Temperature, minutes: i64) {
+    fn learn(&mut self, s: Sample, minutes: i64) {
         self.unlearned = self.unlearned.saturating_add(u16::try_from(minutes).unwrap_or(u16::MAX));
         if self.unlearned < 55 {
             return;
@@ -293,8 +303,8 @@ impl Valve {
         if let Some(share) = self.usual.get_mut(step_of(position)) {
             approach(share, share_of(s), 1);
         }
-        if position > HALF {
-            approach(&mut self.under, main.0 - s.supply.0, 10);
+        if let Some((supply, main)) = s.settled.filter(|_| position > HALF) {
+            approach(&mut self.under, main.0 - supply.0, 10);
         }
     }
 }
@@ -383,7 +393,9 @@ mod tests {
             let warm = |t: i64| Temperature(t * 1_000 + noise);
             // The main swings by a degree and a half in a day.
             let main = Temperature(main * 1_000 + (q % 96 - 48).abs() * 30);
-            let s = Sample { ts: Ts(q * QUARTER), supply: warm(supply), back: warm(back), position: Some(position), main: Some(main) };
+            let settled = Some((warm(supply), main));
+            let s =
+                Sample { ts: Ts(q * QUARTER), supply: warm(supply), back: warm(back), position: Some(position), main: Some(main), settled };
             valve.look(s, |turn| {
                 let word = match turn {
                     Turn::Began { fault, .. } => format!("{fault:?}").split(' ').next().map(str::to_owned).unwrap_or_default(),
@@ -424,6 +436,22 @@ mod tests {
         // After a window stood open: the return is colder for a day, and comes back.
         assert_eq!(run(12, |h| if (96..130).contains(&h) { (50, 25, 1_000, 50) } else { WELL }), []);
         only(&run(30, from(96, (50, 21, 900, 50))), "AirLock", 97 + 72..=96 + 14 * 24);
+    }
+
+    #[test]
+    fn a_riser_that_tells_no_position_is_told_within_a_day() {
+        let mut valve = Valve::default();
+        let mut said = vec![];
+        for q in 0..9 * 96 {
+            let back = if q >= 480 { 22_000 } else { 33_000 };
+            let noise = q * 7 % 5 * 62;
+            let (supply, back, main) = (Temperature(45_000 + noise), Temperature(back + noise), Some(Temperature(45_500)));
+            let settled = main.map(|main| (supply, main));
+            valve.look(Sample { ts: Ts(q * QUARTER), supply, back, position: None, main, settled }, |turn| {
+                said.extend(matches!(turn, Turn::Began { fault: Fault::AirLock { .. }, .. }).then_some(q / 4));
+            });
+        }
+        assert!(matches!(said[..], [hour] if (121..=144).contains(&hour)), "{said:?}");
     }
 
     #[test]
@@ -480,6 +508,7 @@ mod tests {
                 back: Temperature(back + noise),
                 position: Some(800),
                 main: Some(Temperature(MAIN)),
+                settled: Some((Temperature(supply + noise), Temperature(MAIN))),
             };
             valve.look(s, |turn| told += i32::from(matches!(turn, Turn::Began { .. })));
         }
