@@ -173,7 +173,7 @@ fn the_demo_is_understood() {
     let c = good(&text(&shipped("demo.toml")));
     let t = &c.topology;
     let of = |kind| t.points.iter().filter(|p| p.kind == kind).count();
-    assert_eq!([PointKind::Bulk, PointKind::Sub, PointKind::MakeUp, PointKind::Sensor].map(of), [9, 61, 1, 6]);
+    assert_eq!([PointKind::Bulk, PointKind::Sub, PointKind::MakeUp, PointKind::Sensor].map(of), [9, 61, 1, 9]);
     let by_hand: Vec<&str> = t
         .points
         .iter()
