@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 
 use heyun::config::{self, Catalogue, Config, LoadError, Problem};
+use heyun::domain::heating::{Measure, MonthDay, Season};
 use heyun::domain::topology::{Boundary, Medium, PlaceIx, PlaceKind, PointKind, Responsible};
 use heyun::domain::units::{Amount, Quantity, Rate};
 use proptest::prelude::*;
@@ -40,6 +41,28 @@ fn every_shipped_config_passes() {
         }
     }
     assert!(seen >= 3, "only {seen} files");
+}
+
+#[test]
+fn a_valve_a_room_and_the_weather_are_understood() {
+    let reference = config::load(&shipped("heyun.toml")).unwrap_or_else(|e| panic!("{e}"));
+    let (t, heating) = (&reference.topology, &reference.topology.heating);
+    let day = |month, day| MonthDay { month, day };
+    assert_eq!(heating.season, Some(Season { first: day(11, 1), last: day(3, 31) }));
+    let senses: Vec<_> = heating
+        .senses
+        .iter()
+        .map(|s| (t.point(s.point).key.as_str(), s.measures, t.feed(s.feed).columns[usize::from(s.column)].name.as_str()))
+        .collect();
+    let expected = [
+        ("b15-101-radiator", Measure::Supply, "value"),
+        ("b15-101-radiator", Measure::Return, "return"),
+        ("b15-101-radiator", Measure::Position, "position"),
+        ("b15-101-room", Measure::Room, "room"),
+        ("weather", Measure::Outdoor, "room"),
+    ];
+    assert_eq!(senses, expected);
+    assert!(heating.senses.iter().all(|s| t.point(s.point).source.as_ref().is_some_and(|b| b.topic == s.topic)));
 }
 
 /// One file per rule, the message as a snapshot. The name of the file says the rule.
@@ -150,7 +173,7 @@ fn the_demo_is_understood() {
     let c = good(&text(&shipped("demo.toml")));
     let t = &c.topology;
     let of = |kind| t.points.iter().filter(|p| p.kind == kind).count();
-    assert_eq!([PointKind::Bulk, PointKind::Sub, PointKind::MakeUp, PointKind::Sensor].map(of), [9, 61, 1, 6]);
+    assert_eq!([PointKind::Bulk, PointKind::Sub, PointKind::MakeUp, PointKind::Sensor].map(of), [9, 61, 1, 9]);
     let by_hand: Vec<&str> = t
         .points
         .iter()

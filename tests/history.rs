@@ -64,6 +64,7 @@ fn topology(tz: TimeZone) -> Topology {
             residents: None,
         }],
         points,
+        heating: heyun::domain::heating::Heating::default(),
         feeds: vec![Feed { name: "f".into(), columns: columns(), wakes: None }],
     }
 }

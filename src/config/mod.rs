@@ -6,8 +6,8 @@
 //!
 //! Only `cli` and `daemon` see this module; they hand each other module its own settings. It knows nothing of ours but `domain`.
 //!
-//! Reading order: `reader` walks the TOML, `values` understands the texts in it, `gateway`, `places`, `subscriptions`, `meters`, `sensors` and
-//! `bindings` each own a part of the file; `devices` and `examples` read the profiles beside it.
+//! Reading order: `reader` walks the TOML, `values` understands the texts in it, `gateway`, `places`, `subscriptions`, `meters`, `sensors`,
+//! `heating` and `bindings` each own a part of the file; `devices` and `examples` read the profiles beside it.
 
 mod adopted;
 mod bindings;
@@ -16,6 +16,7 @@ mod credentials;
 mod devices;
 mod examples;
 mod gateway;
+mod heating;
 mod meters;
 mod mqtt;
 mod places;
@@ -41,6 +42,7 @@ pub use subscriptions::{FIRST_COLUMN, Heard, Subscription};
 pub use topics::Filter;
 pub use web::Web;
 
+use crate::domain::heating::Heating;
 use crate::domain::time::Ms;
 use crate::domain::topology::{BY_HAND, Binding, Column, Feed, FeedIx, Point, Topology};
 use crate::domain::units::Quantity;
@@ -116,6 +118,7 @@ static ROOT: Shape = Shape {
         "prices",
         "meters",
         "sensors",
+        "heating",
         "mqtt",
         "store",
         "web",
@@ -175,7 +178,8 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>, catalogu
     let price_milliyuan_per_tonne = gateway::price(&root);
     let around = meters::Surroundings { places: &places, feeds: &feeds, price_milliyuan_per_tonne };
     let (mut points, ids) = meters::read(&root, &around);
-    points.extend(sensors::read(&root, ids, &around));
+    let senses = sensors::read(&root, ids, &around, &mut points);
+    let heating = Heating { season: heating::season(&root), senses };
     subscriptions::note_taken(&feeds, &points);
     let mqtt = mqtt_table.map(|t| mqtt::mqtt(&t, gateway.as_ref().map(|g| g.id.as_str()), subscriptions::finished(&feeds, &points)));
     let (store, web, channels) = (store::store(&root), web::web(&root), channels::channels(&root));
@@ -183,7 +187,7 @@ fn read<'d>(doc: &'d Doc<'d>, document: &'d toml::Spanned<DeTable<'d>>, catalogu
     let gateway = gateway?;
     let mut feeds = feeds.iter().map(subscriptions::Draft::feed).collect::<Option<Vec<_>>>()?;
     by_hand(&mut points, &mut feeds);
-    let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds };
+    let topology = Topology { gateway: gateway.id, tz: gateway.tz, since: gateway.since, places: places.list, points, feeds, heating };
     let mqtt = mqtt.map_or(Some(None), |m| m.map(Some))?;
     Some(Config { topology, mqtt, store: store?, web: web?, channels: channels?, own_profiles: vec![] })
 }
@@ -214,7 +218,7 @@ pub fn length_of_time(s: &str, range: RangeInclusive<Ms>) -> Result<Ms, String> 
 
 /// Every key that a config file may have, lists marked by `[]`: `meters[].serial`. The reference file is held against it.
 pub fn known_keys() -> impl Iterator<Item = String> {
-    let shapes: [&Shape; 20] = [
+    let shapes: [&Shape; 21] = [
         &ROOT,
         &gateway::GATEWAY,
         &gateway::PRICES,
@@ -227,6 +231,7 @@ pub fn known_keys() -> impl Iterator<Item = String> {
         &meters::LIMITS,
         &meters::VALVE,
         &sensors::SENSORS,
+        &heating::HEATING,
         &mqtt::MQTT,
         &subscriptions::SUBSCRIPTIONS,
         &subscriptions::ALSO,

@@ -1,8 +1,9 @@
 //! What a detector states: a code, typed arguments, the readings behind it. Never a sentence; texts are made at the edge.
 
+use super::detect::heat::valve::Which;
 use super::flag::Flag;
 use super::time::{Month, Ms, Ts};
-use super::units::{Amount, Rate};
+use super::units::{Amount, Rate, Temperature};
 use serde::{Deserialize, Serialize};
 
 /// The class of cause that a finding speaks of. Findings of different classes never join.
@@ -17,10 +18,12 @@ pub enum Cause {
     Emergency,
     /// Something is open that should be shut.
     Access,
+    /// Somebody's heating does not do what it should.
+    Heating,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 4] = [Cause::Leak, Cause::Data, Cause::Emergency, Cause::Access];
+    pub const ALL: [Cause; 5] = [Cause::Leak, Cause::Data, Cause::Emergency, Cause::Access, Cause::Heating];
 
     /// The stable name.
     pub const fn code(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Cause {
             Cause::Data => "data",
             Cause::Emergency => "emergency",
             Cause::Access => "access",
+            Cause::Heating => "heating",
         }
     }
 
@@ -39,7 +43,7 @@ impl Cause {
 
     /// True if the end of its findings is its end. Where water ran or somebody called, a person looks before it is over.
     pub const fn ends_itself(self) -> bool {
-        matches!(self, Cause::Data | Cause::Access)
+        matches!(self, Cause::Data | Cause::Access | Cause::Heating)
     }
 }
 
@@ -88,6 +92,22 @@ pub enum FindingKind {
     /// A bulk meter passes more than its `meters` sub-meters, hour after hour: `seen`, where `usual` is the median over weeks. Of the
     /// sub-meters' hours `known` per cent were there.
     LeakBalance { usual: Rate, seen: Rate, meters: u32, known: u32 },
+    /// A heating loop is filled up with `seen` an hour for so many `hours` without a pause, where `usual` is what it took before.
+    LoopLeak { usual: Rate, seen: Rate, hours: u32 },
+    /// A heating loop is filled up with `volume` within a day while nobody heats.
+    LoopOutOfSeason { volume: Amount },
+    /// 气堵: the valve stands open, its supply is warm, and the return is colder than it `usual`ly is at this supply.
+    AirLock { supply: Temperature, back: Temperature, usual: Temperature },
+    /// 卡关: the valve says that it stands open, by so many per mille, and of the `main`'s warmth hardly anything arrives.
+    StuckShut { position: i64, supply: Temperature, main: Temperature },
+    /// 卡开: the valve says that it is shut, and its return is as warm as if it stood open; `usual` when shut.
+    StuckOpen { position: i64, back: Temperature, usual: Temperature },
+    /// A temperature sensor shows what cannot be, or one value for ever.
+    SensorDead { which: Which, value: Temperature, since: Ts },
+    /// 室温不达标: three readings in a row, oldest first, under the limit in the heating season.
+    RoomCold { limit: Temperature, readings: [(Ts, Temperature); 3] },
+    /// Near freezing, and nothing flows that would keep a pipe from it, `since` then.
+    FrostRisk { seen: Temperature, since: Ts },
     /// No reading for longer than the point's limit. `last` is the last reading's own time.
     MeterSilent { last: Ts, limit: Ms },
     /// The register fell for good: device restarted, meter reset or replaced. What passed in between is unknown.
@@ -134,6 +154,14 @@ impl FindingKind {
             FindingKind::LeakSteady { .. } => "leak_steady",
             FindingKind::LeakCistern { .. } => "leak_cistern",
             FindingKind::LeakBalance { .. } => "leak_balance",
+            FindingKind::LoopLeak { .. } => "loop_leak",
+            FindingKind::LoopOutOfSeason { .. } => "loop_out_of_season",
+            FindingKind::AirLock { .. } => "air_lock",
+            FindingKind::StuckShut { .. } => "stuck_shut",
+            FindingKind::StuckOpen { .. } => "stuck_open",
+            FindingKind::SensorDead { .. } => "sensor_dead",
+            FindingKind::RoomCold { .. } => "room_cold",
+            FindingKind::FrostRisk { .. } => "frost_risk",
             FindingKind::MeterSilent { .. } => "meter_silent",
             FindingKind::MeterReset { .. } => "meter_reset",
             FindingKind::MeterJump { .. } => "meter_jump",
@@ -153,6 +181,11 @@ impl FindingKind {
         }
     }
 
+    /// Somebody must go now, at night as well: water runs away, somebody called, or pipes are about to burst.
+    pub fn is_pressing(&self) -> bool {
+        matches!(self.cause(), Cause::Leak | Cause::Emergency) || matches!(self, FindingKind::FrostRisk { .. })
+    }
+
     /// The device's flag that it comes from; None where a rule of ours speaks.
     pub fn flag(&self) -> Option<Flag> {
         Flag::ALL.into_iter().find(|f| f.statement(Ts(0)).code() == self.code())
@@ -167,6 +200,7 @@ impl FindingKind {
                 | FindingKind::LeakSteady { .. }
                 | FindingKind::LeakCistern { .. }
                 | FindingKind::LeakBalance { .. }
+                | FindingKind::LoopLeak { .. }
         )
     }
 
@@ -180,12 +214,20 @@ impl FindingKind {
             | FindingKind::LeakSteady { .. }
             | FindingKind::LeakCistern { .. }
             | FindingKind::LeakBalance { .. }
+            | FindingKind::LoopLeak { .. }
+            | FindingKind::LoopOutOfSeason { .. }
             | FindingKind::LeakReported { .. }
             | FindingKind::LeakBurstReported { .. }
             | FindingKind::LeakWet { .. } => Cause::Leak,
             FindingKind::EmergencyCall { .. } => Cause::Emergency,
             FindingKind::AccessOpen { .. } => Cause::Access,
-            FindingKind::MeterSilent { .. }
+            FindingKind::AirLock { .. }
+            | FindingKind::StuckShut { .. }
+            | FindingKind::StuckOpen { .. }
+            | FindingKind::RoomCold { .. }
+            | FindingKind::FrostRisk { .. } => Cause::Heating,
+            FindingKind::SensorDead { .. }
+            | FindingKind::MeterSilent { .. }
             | FindingKind::MeterReset { .. }
             | FindingKind::MeterJump { .. }
             | FindingKind::MeterTamper { .. }

@@ -19,6 +19,7 @@ pub mod device;
 pub mod engine;
 pub mod finding;
 pub mod flag;
+pub mod heating;
 pub mod id;
 pub mod incident;
 pub mod meter;

@@ -6,6 +6,7 @@
 //!
 //! The topology is made by the config at start and does not change while the process runs.
 
+use super::heating::Heating;
 use super::time::{Ms, Ts};
 use super::units::{Amount, Quantity, Rate};
 use jiff::tz::TimeZone;
@@ -42,6 +43,7 @@ pub struct Topology {
     pub places: Vec<Place>,
     pub points: Vec<Point>,
     pub feeds: Vec<Feed>,
+    pub heating: Heating,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

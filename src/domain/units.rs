@@ -79,6 +79,17 @@ impl Rate {
     }
 }
 
+/// How warm it is: thousandths of a degree Celsius.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Temperature(pub i64);
+
+impl Temperature {
+    pub const fn celsius(n: i64) -> Temperature {
+        Temperature(n * 1_000)
+    }
+}
+
 /// What a number measures, and so in which smallest unit it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -75,8 +75,7 @@ impl Facts {
     }
 
     pub fn urgency(&self) -> Urgency {
-        let runs = matches!(self.incident.cause, Cause::Leak | Cause::Emergency)
-            && !matches!(self.kind(), NoticeKind::Accepted | NoticeKind::Closed);
+        let runs = self.finding.kind.is_pressing() && !matches!(self.kind(), NoticeKind::Accepted | NoticeKind::Closed);
         if runs { Urgency::Urgent } else { Urgency::Ordinary }
     }
 }

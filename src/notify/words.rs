@@ -26,6 +26,7 @@ pub fn message(f: &Facts, t: &Topology) -> Text {
         NoticeKind::Closed => say("notice.head.closed", &[("place", place())]),
         _ if f.incident.cause == Cause::Emergency => say("notice.head.emergency", &[("place", place())]),
         _ if f.incident.cause == Cause::Access => say("notice.head.access", &[("place", place())]),
+        _ if f.incident.cause == Cause::Heating => say("notice.head.heating", &[("place", place())]),
         _ if !leak => say("notice.head.fault", &[("place", place())]),
         // Of gas, or of a heating circuit, its device says so itself.
         _ if !water => say("notice.head.leak_other", &[("place", place())]),
@@ -74,7 +75,7 @@ pub fn line(f: &Facts, t: &Topology) -> Text {
             let how = closing(f, t).unwrap_or_default();
             say("notice.digest_closed", &[place, since, ("how", Text::new(brief(&how.zh), brief(&how.en)).into()), id])
         }
-        (_, Cause::Data | Cause::Emergency | Cause::Access) => {
+        (_, Cause::Data | Cause::Emergency | Cause::Access | Cause::Heating) => {
             say("notice.digest_fault", &[("rule", texts::rule(f.finding.kind.code()).into()), place, since, id])
         }
         (_, Cause::Leak) if f.point(t).is_some_and(|p| !p.medium.is_water()) => {

@@ -16,8 +16,10 @@ pub const COLUMNS: [&str; 7] = ["meter", "kind", "parent", "dt_s", "pulse_l", "h
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterLine {
     pub meter: String,
-    /// None: not a water meter; its series are kept, no rule watches them.
+    /// None: not a water meter.
     pub reach: Option<Reach>,
+    /// A valve, a room, a riser: its numbers are series of their own.
+    pub is_sensor: bool,
     /// Position in the file's list.
     pub parent: Option<usize>,
     /// The usual pause between readings.
@@ -156,6 +158,7 @@ impl File {
         let meter = MeterLine {
             meter: name.to_owned(),
             reach,
+            is_sensor: SENSORS.contains(&kind),
             parent: None,
             every: every.filter(|e| *e > Ms::ZERO),
             pulse_weight: pulse.map(|p| p.max(Amount(1))),

@@ -4,10 +4,12 @@ use super::SINCE;
 use super::limits::{Reach, limits};
 use super::meters::{MeterLine, Meters};
 use super::series::SeriesTable;
+use crate::domain::heating::{Heating, Measure, Sense};
 use crate::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible,
+    Topology,
 };
-use crate::domain::units::{Amount, Quantity};
+use crate::domain::units::{Amount, Quantity, Rate};
 
 /// One feed per quantity, each with a single column: a row of the history is a message with one number.
 const QUANTITIES: [(Quantity, &str); 8] = [
@@ -43,7 +45,7 @@ pub fn build(meters: &Meters, series: &SeriesTable) -> Topology {
         at[i] = u32::try_from(next).ok().map(PointIx);
     }
     let mut places = Places::new(meters);
-    let points = watched
+    let mut points: Vec<Point> = watched
         .map(|(i, m, reach)| Point {
             key: m.meter.clone(),
             name: m.meter.clone(),
@@ -66,13 +68,57 @@ pub fn build(meters: &Meters, series: &SeriesTable) -> Topology {
             price_milliyuan_per_tonne: None,
         })
         .collect();
+    let heating = heating(meters, &mut points);
     Topology {
         gateway: "replay".to_owned(),
         tz: meters.tz.clone(),
         since: SINCE,
         places: places.list,
         points,
+        heating,
         feeds: QUANTITIES.iter().map(|(quantity, name)| one_column(*quantity, name)).collect(),
+    }
+}
+
+/// The numbers of a valve or a room are series of their own: `D0-V01/supply`, `D0-V01/return`, `D0-V01/pos`, `D0-V02/room`. All stand in the compound, so that all valves have one main. No season: a history is heated where it is warm.
+fn heating(meters: &Meters, points: &mut Vec<Point>) -> Heating {
+    let mut senses = vec![];
+    for m in meters.list.iter().filter(|m| m.is_sensor) {
+        let point = PointIx(u32::try_from(points.len()).unwrap_or(u32::MAX));
+        points.push(sensor(&m.meter));
+        senses.extend(NUMBERS.iter().map(|(name, quantity, measures)| Sense {
+            point,
+            topic: format!("{}/{name}", m.meter),
+            feed: feed(*quantity),
+            column: 0,
+            measures: *measures,
+        }));
+    }
+    Heating { season: None, senses }
+}
+
+const NUMBERS: [(&str, Quantity, Measure); 4] = [
+    ("supply", Quantity::Temperature, Measure::Supply),
+    ("return", Quantity::Temperature, Measure::Return),
+    ("pos", Quantity::Ratio, Measure::Position),
+    ("room", Quantity::Temperature, Measure::Room),
+];
+
+fn sensor(key: &str) -> Point {
+    Point {
+        key: key.to_owned(),
+        name: key.to_owned(),
+        kind: PointKind::Sensor,
+        place: PlaceIx(0),
+        parent: None,
+        medium: Medium::Water,
+        boundary: Boundary::Assessment,
+        responsible: Responsible::Owners,
+        valve: None,
+        meter: Meter { serial: None, pulse_weight: Amount(1), rollover_at: None, max_flow: Rate(0), mean_flow_over: None },
+        source: None,
+        limits: Limits::default(),
+        price_milliyuan_per_tonne: None,
     }
 }
 

@@ -136,6 +136,13 @@ impl MakeUp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::detect::Passage;
+    use crate::domain::detect::heat::loss::LoopLoss;
+    use crate::domain::detect::heat::main_supply;
+    use crate::domain::detect::heat::valve::{Fault, Sample, Turn, Valve};
+    use crate::domain::finding::Mark;
+    use crate::domain::time::{Ms, Ts};
+    use crate::domain::units::{Amount, Temperature};
     use jiff::civil::date;
 
     fn day(m: i8, d: i8) -> i64 {
@@ -189,5 +196,41 @@ mod tests {
         let (winter, summer) = (month(&mut m, day(12, 1)), month(&mut m, day(6, 1)));
         assert!((1_500..3_000).contains(&winter) && summer < 200, "{winter} {summer}");
         assert_eq!(m.minutes(day(12, 3)).iter().sum::<i64>(), m.before(day(12, 4)) - m.before(day(12, 3)));
+    }
+
+    #[test]
+    fn the_rules_find_the_air_in_a_riser_within_two_days_and_nothing_in_those_that_are_well() {
+        let risers = [Riser::new(3, false), Riser::new(4, false), Riser::new(5, true)];
+        let mut valves: [Valve; 3] = Default::default();
+        let mut said = vec![];
+        for q in 0..29 * 96 {
+            let (d, ms) = (day(11, 1) + q / 96, q % 96 * 900_000);
+            let shown = risers.each_ref().map(|r| r.at(7, d, ms));
+            let main = main_supply(&mut shown.map(|w| Temperature(w.supply)));
+            for (i, (valve, w)) in valves.iter_mut().zip(shown).enumerate() {
+                let (supply, back) = (Temperature(w.supply), Temperature(w.back));
+                let settled = main.map(|main| (supply, main));
+                let sample = Sample { ts: Ts(q * 900_000), supply, back, position: None, main, settled };
+                valve.look(sample, |turn| said.extend((!matches!(turn, Turn::Goes { .. })).then_some((i, q / 96 + 1, turn))));
+            }
+        }
+        assert!(matches!(said[..], [(2, 6..=8, Turn::Began { fault: Fault::AirLock { .. }, .. })]), "{said:?}");
+    }
+
+    #[test]
+    fn what_a_sound_loop_is_topped_up_with_is_no_leak() {
+        for seed in 0..5 {
+            let (make_up, mut rule, mut register) = (MakeUp::new(seed), LoopLoss::default(), 0);
+            for d in day(11, 1)..day(12, 31) {
+                for (q, quarter) in make_up.minutes(d).chunks(15).enumerate() {
+                    let at = Ts(d * DAY_MS + i64::try_from(q).unwrap() * 900_000);
+                    let volume = Amount(quarter.iter().sum::<i64>());
+                    let from = Mark { ts: at, register: Amount(register) };
+                    register += volume.0;
+                    let to = Mark { ts: at + Ms::minutes(15), register: Amount(register) };
+                    assert!(rule.passed(Passage { from, to, volume }, Amount::litres(1)).is_none(), "seed {seed}, day {}", d - day(11, 1));
+                }
+            }
+        }
     }
 }

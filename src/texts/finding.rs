@@ -1,10 +1,11 @@
 //! What a rule states about a metering point.
 
 use super::{Arg, Decimal, Stamp, Text, amount, rate, say};
+use crate::domain::detect::heat::valve::Which;
 use crate::domain::finding::{FindingKind, Mark};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::Medium;
-use crate::domain::units::{Amount, Rate};
+use crate::domain::units::{Amount, Quantity, Rate, Temperature};
 use jiff::tz::TimeZone;
 
 fn tonnes(v: Amount) -> Arg {
@@ -19,6 +20,21 @@ fn per_minute(v: Rate) -> Arg {
 /// Litres an hour, for what is too little to be seen at a tap.
 fn per_hour(v: Rate) -> Arg {
     Decimal::litres(Amount(v.0)).rounded(1).into()
+}
+
+fn degrees(t: Temperature) -> Arg {
+    Decimal::of(Quantity::Temperature, t.0).rounded(1).into()
+}
+
+fn percent(per_mille: i64) -> Arg {
+    Decimal::of(Quantity::Ratio, per_mille).rounded(0).into()
+}
+
+fn side(which: Which) -> Text {
+    match which {
+        Which::Supply => say("heat.supply", &[]),
+        Which::Return => say("heat.return", &[]),
+    }
 }
 
 /// Longest unit that the span is at least two of.
@@ -88,6 +104,38 @@ pub fn finding(name: &str, medium: Medium, kind: &FindingKind, tz: &TimeZone) ->
                 &[name, ("usual", per_hour(*usual)), ("seen", per_hour(*seen)), ("meters", n(meters)), ("known", n(known))],
             )
         }
+        FindingKind::LoopLeak { usual, seen, hours } => {
+            say("finding.loop_leak", &[name, ("usual", per_hour(*usual)), ("seen", per_hour(*seen)), ("hours", (*hours as usize).into())])
+        }
+        FindingKind::LoopOutOfSeason { volume } => {
+            say("finding.loop_out_of_season", &[name, ("volume", Decimal::litres(*volume).rounded(0).into())])
+        }
+        FindingKind::AirLock { supply, back, usual } => {
+            say("finding.air_lock", &[name, ("supply", degrees(*supply)), ("back", degrees(*back)), ("usual", degrees(*usual))])
+        }
+        FindingKind::StuckShut { position, supply, main } => {
+            say("finding.stuck_shut", &[name, ("position", percent(*position)), ("supply", degrees(*supply)), ("main", degrees(*main))])
+        }
+        FindingKind::StuckOpen { position, back, usual } => {
+            say("finding.stuck_open", &[name, ("position", percent(*position)), ("back", degrees(*back)), ("usual", degrees(*usual))])
+        }
+        FindingKind::SensorDead { which, value, since } => {
+            say("finding.sensor_dead", &[name, ("which", side(*which).into()), ("value", degrees(*value)), ("since", at(*since))])
+        }
+        FindingKind::RoomCold { limit, readings: [a, b, c] } => say(
+            "finding.room_cold",
+            &[
+                name,
+                ("limit", degrees(*limit)),
+                ("a", degrees(a.1)),
+                ("a_at", at(a.0)),
+                ("b", degrees(b.1)),
+                ("b_at", at(b.0)),
+                ("c", degrees(c.1)),
+                ("c_at", at(c.0)),
+            ],
+        ),
+        FindingKind::FrostRisk { seen, since } => say("finding.frost_risk", &[name, ("seen", degrees(*seen)), ("since", at(*since))]),
         FindingKind::MeterSilent { last, limit } => {
             say("finding.meter_silent", &[name, ("last", at(*last)), ("limit", duration(*limit).into())])
         }
@@ -126,6 +174,14 @@ pub fn rule(code: &str) -> Text {
         "leak_steady" => "rule.leak_steady",
         "leak_cistern" => "rule.leak_cistern",
         "leak_balance" => "rule.leak_balance",
+        "loop_leak" => "rule.loop_leak",
+        "loop_out_of_season" => "rule.loop_out_of_season",
+        "air_lock" => "rule.air_lock",
+        "stuck_shut" => "rule.stuck_shut",
+        "stuck_open" => "rule.stuck_open",
+        "sensor_dead" => "rule.sensor_dead",
+        "room_cold" => "rule.room_cold",
+        "frost_risk" => "rule.frost_risk",
         "meter_silent" => "rule.meter_silent",
         "meter_reset" => "rule.meter_reset",
         "meter_jump" => "rule.meter_jump",
@@ -188,7 +244,7 @@ mod tests {
     #[test]
     fn every_rule_has_a_name_and_every_text_is_in_two_languages() {
         let (m, mark) = (Amount::ZERO, Mark { ts: Ts(0), register: Amount::ZERO });
-        let month = Month { year: 2026, month: 11 };
+        let (month, warm) = (Month { year: 2026, month: 11 }, Temperature(45_000));
         for kind in [
             FindingKind::LeakHourlyLimit { from: Ts(0), to: Ts(0), limit: m, seen: m },
             FindingKind::LeakMonthlyLimit { month, limit: m, used: m },
@@ -198,6 +254,15 @@ mod tests {
             FindingKind::LeakSteady { from: Ts(0), least: Rate(0), most: Rate(0) },
             FindingKind::LeakCistern { from: Ts(0), quiet: 9, drawn: 8, usual: 1 },
             FindingKind::LeakBalance { usual: Rate(0), seen: Rate(0), meters: 46, known: 98 },
+            FindingKind::LoopLeak { usual: Rate(0), seen: Rate(0), hours: 5 },
+            FindingKind::LoopOutOfSeason { volume: m },
+            FindingKind::AirLock { supply: warm, back: warm, usual: warm },
+            FindingKind::StuckShut { position: 600, supply: warm, main: warm },
+            FindingKind::StuckOpen { position: 0, back: warm, usual: warm },
+            FindingKind::SensorDead { which: Which::Supply, value: warm, since: Ts(0) },
+            FindingKind::SensorDead { which: Which::Return, value: warm, since: Ts(0) },
+            FindingKind::RoomCold { limit: warm, readings: [(Ts(0), warm); 3] },
+            FindingKind::FrostRisk { seen: warm, since: Ts(0) },
             FindingKind::MeterSilent { last: Ts(0), limit: Ms::ZERO },
             FindingKind::MeterReset { before: mark, after: mark },
             FindingKind::MeterJump { before: mark, after: mark, max_flow: Rate(0) },

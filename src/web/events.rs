@@ -2,11 +2,12 @@
 
 use super::dto::{Register, Start, rate};
 use super::error::Error;
+use crate::domain::detect::heat::valve::Which;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::flag::Flag;
 use crate::domain::incident::{Change, Closer, Event};
 use crate::domain::topology::{Medium, Topology};
-use crate::domain::units::Amount;
+use crate::domain::units::{Amount, Quantity, Temperature};
 use crate::store::EventRecord;
 use crate::texts::{self, Decimal, Stamp, Text};
 use jiff::tz::TimeZone;
@@ -49,7 +50,8 @@ pub struct FindingReport {
     /// Key of the metering point.
     pub point: String,
     /// The rule: `leak_hourly_limit`, `leak_monthly_limit`, `leak_monthly_projection`, `leak_least_flow`, `leak_sudden`,
-    /// `leak_steady`, `leak_cistern`, `leak_balance`, `meter_silent`, `meter_reset` or `meter_jump`; or what the
+    /// `leak_steady`, `leak_cistern`, `leak_balance`, `loop_leak`, `loop_out_of_season`, `air_lock`, `stuck_shut`, `stuck_open`, `sensor_dead`,
+    /// `room_cold`, `frost_risk`, `meter_silent`, `meter_reset` or `meter_jump`; or what the
     /// device itself reports: `leak_wet`, `leak_reported`, `leak_burst_reported`, `emergency_call`, `access_open`, `meter_tamper`,
     /// `meter_reverse`, `meter_dry`, `meter_battery`, `meter_valve_fault`, `meter_device_fault`, `meter_no_answer` or `meter_unknown_status`.
     pub code: &'static str,
@@ -127,6 +129,50 @@ pub enum Args {
         /// Of the sub-meters' hours so much was known.
         known_percent: u32,
     },
+    LoopLeak {
+        /// What the loop took before.
+        usual_litres_per_hour: Decimal,
+        seen_litres_per_hour: Decimal,
+        /// So long without a pause.
+        hours: u32,
+    },
+    LoopOutOfSeason {
+        volume_litres: Decimal,
+    },
+    AirLock {
+        supply_celsius: Decimal,
+        return_celsius: Decimal,
+        /// What the return usually has at this supply and position.
+        usual_return_celsius: Decimal,
+    },
+    StuckShut {
+        position_percent: Decimal,
+        supply_celsius: Decimal,
+        /// What arrives at the other valves of the loop.
+        main_celsius: Decimal,
+    },
+    StuckOpen {
+        position_percent: Decimal,
+        return_celsius: Decimal,
+        /// What the return usually has when the valve is shut.
+        usual_return_celsius: Decimal,
+    },
+    SensorDead {
+        /// `supply` or `return`.
+        which: &'static str,
+        value_celsius: Decimal,
+        since: Stamp,
+    },
+    RoomCold {
+        limit_celsius: Decimal,
+        /// Three in a row, oldest first.
+        readings: Vec<Warmth>,
+    },
+    FrostRisk {
+        seen_celsius: Decimal,
+        /// No water has passed since.
+        still_since: Stamp,
+    },
     MeterSilent {
         last_reading_at: Stamp,
         limit_seconds: i64,
@@ -148,6 +194,17 @@ pub enum Args {
         flag: &'static str,
         since: Stamp,
     },
+}
+
+/// A temperature at a moment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Warmth {
+    pub at: Stamp,
+    pub celsius: Decimal,
+}
+
+fn celsius(t: Temperature) -> Decimal {
+    Decimal::of(Quantity::Temperature, t.0)
 }
 
 impl Args {
@@ -196,6 +253,37 @@ impl Args {
                 sub_meters: meters,
                 known_percent: known,
             },
+            FindingKind::LoopLeak { usual, seen, hours } => Args::LoopLeak {
+                usual_litres_per_hour: Decimal::litres_per_hour(usual),
+                seen_litres_per_hour: Decimal::litres_per_hour(seen),
+                hours,
+            },
+            FindingKind::LoopOutOfSeason { volume } => Args::LoopOutOfSeason { volume_litres: Decimal::litres(volume) },
+            FindingKind::AirLock { supply, back, usual } => {
+                Args::AirLock { supply_celsius: celsius(supply), return_celsius: celsius(back), usual_return_celsius: celsius(usual) }
+            }
+            FindingKind::StuckShut { position, supply, main } => Args::StuckShut {
+                position_percent: Decimal::of(Quantity::Ratio, position),
+                supply_celsius: celsius(supply),
+                main_celsius: celsius(main),
+            },
+            FindingKind::StuckOpen { position, back, usual } => Args::StuckOpen {
+                position_percent: Decimal::of(Quantity::Ratio, position),
+                return_celsius: celsius(back),
+                usual_return_celsius: celsius(usual),
+            },
+            FindingKind::SensorDead { which, value, since } => {
+                let which = match which {
+                    Which::Supply => "supply",
+                    Which::Return => "return",
+                };
+                Args::SensorDead { which, value_celsius: celsius(value), since: Stamp::new(since, tz) }
+            }
+            FindingKind::RoomCold { limit, readings } => Args::RoomCold {
+                limit_celsius: celsius(limit),
+                readings: readings.into_iter().map(|(at, seen)| Warmth { at: Stamp::new(at, tz), celsius: celsius(seen) }).collect(),
+            },
+            FindingKind::FrostRisk { seen, since } => Args::FrostRisk { seen_celsius: celsius(seen), still_since: Stamp::new(since, tz) },
             FindingKind::MeterSilent { last, limit } => {
                 Args::MeterSilent { last_reading_at: Stamp::new(last, tz), limit_seconds: limit.0 / 1_000 }
             }

@@ -39,7 +39,7 @@ pub struct IncidentReport {
     /// Global id.
     #[schema(value_type = String)]
     id: Arc<str>,
-    /// `leak`, `data`, `emergency` or `access`.
+    /// `leak`, `data`, `emergency`, `access` or `heating`.
     #[schema(value_type = String)]
     cause: Cause,
     /// `detected` 已发现, `accepted` 已签收 or `closed` 已结案.
@@ -149,7 +149,7 @@ const STATES: [(&str, Wanted); 4] = [
 /// All that are open, and the 200 most recently closed; older ones are found by their id.
 #[utoipa::path(get, path = "/api/v1/incidents", tag = "state",
     params(("state" = Option<String>, Query, description = "`open` (detected or accepted), `detected`, `accepted` or `closed`"),
-           ("cause" = Option<String>, Query, description = "`leak`, `data`, `emergency` or `access`"),
+           ("cause" = Option<String>, Query, description = "`leak`, `data`, `emergency`, `access` or `heating`"),
            ("limit" = Option<usize>, Query, description = "1 to 500, default 50")),
     responses((status = 200, body = Incidents), (status = "default", body = Problem)))]
 pub async fn incidents(

@@ -92,7 +92,7 @@ pub enum PlaceState {
     Leak,
     /// Something is open that should be shut.
     Access,
-    /// A data incident is open, or a meter or a sensor is silent.
+    /// A data or heating incident is open, or a meter or a sensor is silent.
     Fault,
     /// No meter was read yet; where there is none, no sensor was heard.
     NoData,
@@ -360,6 +360,7 @@ mod tests {
                 point("heat-1", PointKind::Bulk, Medium::Heat, 1),
                 point("gas-3", PointKind::Bulk, Medium::Gas, 3),
             ],
+            heating: crate::domain::heating::Heating::default(),
             feeds: vec![],
         };
         let heads: Vec<(&str, Vec<&str>, usize)> = tiles(&t)

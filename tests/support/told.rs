@@ -49,6 +49,7 @@ pub fn topology(zone: &str, points: u32) -> Topology {
         since: Ts("2010-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond()),
         places: vec![place],
         points: (0..points).map(point).collect(),
+        heating: heyun::domain::heating::Heating::default(),
         feeds: vec![Feed { name: "f".into(), columns: vec![column()], wakes: None }],
     }
 }

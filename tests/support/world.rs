@@ -63,6 +63,7 @@ pub fn topology() -> Topology {
             point("a", PointKind::Sub, 1, 1, limits(100, 1, Some(5))),
             point("b", PointKind::Sub, 2, 2, limits(100, 1, None)),
         ],
+        heating: heyun::domain::heating::Heating::default(),
         feeds: vec![Feed { name: "w".into(), columns: vec![Column { name: "value".into(), quantity: Quantity::Volume }], wakes: None }],
     }
 }

@@ -85,6 +85,7 @@ fn topology() -> Topology {
             place("15-101", PlaceKind::Household, "101", Some(2)),
         ],
         points: vec![bulk, flat, loop_, rope],
+        heating: heyun::domain::heating::Heating::default(),
         feeds: vec![
             Feed { name: "bulk".into(), columns: vec![column("register", Quantity::Volume)], wakes: None },
             Feed {

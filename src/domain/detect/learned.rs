@@ -1,6 +1,7 @@
 //! The rules that learn what is usual at a point: which of them look at it, and all that they know.
 
 use super::balance::{Balance, Subs};
+use super::heat::loss::LoopLoss;
 use super::home::Home;
 use super::least::LeastFlow;
 use super::sudden::Sudden;
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct Learned {
     home: Option<Box<Home>>,
     bulk: Option<Box<Bulk>>,
+    #[serde(default)]
+    heating: Option<Box<LoopLoss>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +43,12 @@ impl Learned {
                     said(s);
                 }
             }
-            PointKind::MakeUp | PointKind::Sensor => {}
+            PointKind::MakeUp => {
+                if let Some(s) = self.heating.get_or_insert_default().passed(p, pulse) {
+                    said(s);
+                }
+            }
+            PointKind::Sensor => {}
         }
     }
 

@@ -4,6 +4,7 @@
 //! (silence) is remembered by the incident's events instead; see [`silence`].
 
 pub mod balance;
+pub mod heat;
 pub mod home;
 pub mod hourly;
 pub mod learned;

@@ -1,5 +1,6 @@
 //! The durable part of the engine's state as one value: a fold's shortcut, never the truth.
 
+use super::heat::HeatMemory;
 use super::point::PointMemory;
 use super::source::Raised;
 use super::source::Recent;
@@ -22,6 +23,9 @@ pub struct Checkpoint {
     /// By key; also of points that the config no longer names, should they come back.
     pub points: BTreeMap<String, PointMemory>,
     pub sources: BTreeMap<SourceId, SourceMemory>,
+    /// By a point's key. Checkpoints of before the heating was watched have none.
+    #[serde(default)]
+    pub heat: BTreeMap<String, HeatMemory>,
     pub book: Book,
 }
 

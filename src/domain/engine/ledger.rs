@@ -229,6 +229,7 @@ impl Engine {
                 FindingKind::MeterReset { before, after } | FindingKind::MeterJump { before, after, .. } => {
                     amended.explains(before.ts, after.ts)
                 }
+                FindingKind::LoopOutOfSeason { .. } => false,
                 _ if f.kind.is_learned() => false,
                 _ if f.kind.cause() == Cause::Leak && f.kind.flag().is_none() => {
                     rows.first().is_some_and(|r| r.ts <= f.start.earliest) && !said.iter().any(|s| s.finding.kind.code() == f.kind.code())

@@ -9,6 +9,7 @@
 
 mod checkpoint;
 mod flags;
+mod heat;
 mod ledger;
 mod message;
 mod point;
@@ -17,6 +18,7 @@ mod snapshot;
 mod source;
 
 pub use checkpoint::{CHECKPOINT_FORM, Checkpoint, SourceMemory};
+pub use heat::HeatMemory;
 pub use ledger::Needed;
 pub use message::{
     Amend, Command, CommandError, Effect, Effects, HandReading, IdentityKind, IdentityRecord, Input, Past, PastUnavailable, SourceRecord,
@@ -30,13 +32,14 @@ pub use source::{Raised, Recent};
 use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::detect::balance::Subs;
 use crate::domain::detect::silence;
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::id::global_id;
 use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentState, Notice};
 use crate::domain::meter::Value;
 use crate::domain::reading::{Counts, Flags, Outcome, Reading, Refused, Reject, Row, SourceId, Values};
 use crate::domain::time::{Ms, Ts};
 use crate::domain::topology::{FeedIx, MAX_COLUMNS, Point, PointIx, PointKind, Topology};
+use heat::Heat;
 use silences::Silence;
 use source::{Known, Source};
 use std::collections::{BTreeMap, HashMap};
@@ -87,6 +90,7 @@ pub struct Engine {
     point_of_key: HashMap<String, PointIx>,
     /// The meters behind each, by [`PointIx`].
     subs: Vec<Subs>,
+    heat: Heat,
     /// Scratch for what comes of one row.
     came: Came,
 }
@@ -122,6 +126,7 @@ impl Engine {
             readers_of_topic,
             point_of_key,
             subs: topology.point_ixs().map(|p| subs(&topology, p)).collect(),
+            heat: Heat::new(&topology),
             came: Came::default(),
             topology,
         }
@@ -152,6 +157,7 @@ impl Engine {
                 s.raised = memory.raised;
             }
         }
+        e.heat.restore(&e.topology, c.heat);
         for (key, memory) in c.points {
             match e.point_of_key.get(&key) {
                 Some(ix) => e.points[ix.0 as usize] = memory,
@@ -170,6 +176,7 @@ impl Engine {
         let Some(&at) = self.by_id.get(&row.source) else { return };
         self.apply(at, row, row.ts);
         self.came.said.clear();
+        self.heat.ended.clear();
         self.take_flags(at, row);
     }
 
@@ -313,6 +320,7 @@ impl Engine {
             batch,
             points: named.chain(retired).collect(),
             sources: self.sources.iter().filter_map(memory).collect(),
+            heat: self.heat.memories(&self.topology),
             book: self.book.clone(),
         }
     }
@@ -397,6 +405,10 @@ impl Engine {
         self.uncommitted.push(at);
         self.apply(at, &row, now);
         self.tell_flags(now, at, &row, out);
+        for (p, code) in std::mem::take(&mut self.heat.ended) {
+            let events = self.book.cleared(now, &self.topology.point(p).key, code);
+            self.emit(events, out);
+        }
         for Spoken { finding, still } in std::mem::take(&mut self.came.said) {
             // A leak that somebody closed and that goes on all the same is told again, a day later at the latest.
             if !still || !self.book.is_open(&finding.point, finding.kind.code()) {
@@ -453,7 +465,12 @@ impl Engine {
                         self.points[up.0 as usize].learned.sub_passed(passage);
                     }
                 }
+                self.heat.register(&self.topology, *p, self.points[p.0 as usize].ledger.last(), now, &mut self.came.said);
             }
+        }
+        self.heat.row(&self.topology, &s.topic, &s.columns, row, now, &mut self.came.said);
+        if !self.came.said.is_empty() && Heat::is_filling(&self.topology, row.ts) {
+            self.came.said.retain(|s| !matches!(s.finding.kind, FindingKind::LoopLeak { .. }));
         }
     }
 

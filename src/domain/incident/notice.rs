@@ -86,7 +86,7 @@ impl Notice {
             Change::Accepted { .. } | Change::Closed { .. } => return None,
         };
         let runs = matches!(kind, NoticeKind::Opened | NoticeKind::Grown | NoticeKind::Joined)
-            && matches!(before.cause, Cause::Leak | Cause::Emergency);
+            && matches!(&event.change, Change::Found { finding } if finding.kind.is_pressing());
         let urgency = if runs { Urgency::Urgent } else { Urgency::Ordinary };
         Some(Notice { event: event.seq, at: event.at, incident: event.incident.clone(), kind, urgency })
     }
@@ -98,7 +98,7 @@ mod tests {
     use crate::domain::finding::{Finding, FindingKind, StartRange};
     use crate::domain::incident::Closer;
     use crate::domain::time::Ms;
-    use crate::domain::units::Amount;
+    use crate::domain::units::{Amount, Temperature};
 
     fn leak(point: &str, grown: bool, historic: bool) -> Finding {
         let kind = FindingKind::LeakHourlyLimit { from: Ts(0), to: Ts(1), limit: Amount(1), seen: Amount(2) };
@@ -142,6 +142,15 @@ mod tests {
         use Urgency::{Ordinary, Urgent};
         let changes = vec![found(leak("a", false, false)), found(leak("a", true, false)), accepted(), closed()];
         assert_eq!(told(Cause::Leak, changes), [(K::Opened, Urgent), (K::Grown, Urgent), (K::Accepted, Ordinary), (K::Closed, Ordinary)]);
+    }
+
+    #[test]
+    fn frost_is_pressing_and_a_cold_room_is_not() {
+        let of = |kind| told(Cause::Heating, vec![found(Finding { kind, ..leak("a", false, false) })]);
+        let (seen, since) = (Temperature(1_000), Ts(0));
+        assert_eq!(of(FindingKind::FrostRisk { seen, since }), [(NoticeKind::Opened, Urgency::Urgent)]);
+        let readings = [(since, seen); 3];
+        assert_eq!(of(FindingKind::RoomCold { limit: seen, readings }), [(NoticeKind::Opened, Urgency::Ordinary)]);
     }
 
     #[test]

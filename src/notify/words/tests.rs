@@ -43,6 +43,7 @@ fn topology(valve: Option<ValveCard>) -> Topology {
             place("b15", PlaceKind::Building, "北西小区15号楼", Some(1)),
         ],
         points: vec![point],
+        heating: crate::domain::heating::Heating::default(),
         feeds: vec![],
     }
 }

@@ -11,6 +11,9 @@
 //! place b15-301 household in b15
 //! meter bulk bulk at b15 pulse 10L hourly 3000L monthly 1000t silent 24h digits 8 max 100m3/h serial A1 topic water/b15/main
 //! sensor rope at b15-301 silent 24h topic leak/301                   # a contact, a button, a door …: it sends flags
+//! season 11-01 03-31                                                 # when the compound is heated
+//! valve v1 at b15-301 topic heat/v1                                  # sends heat/v1/supply, …/return, …/position
+//! room r1 at b15-301 topic room/301                                  # sends its temperature; `outdoor`: that of the weather
 //! meter kitchen sub at b15-301 pulses pulse 1L topic pulses/301      # `pulses`: the source counts; `mean 15m`: it tells a mean flow
 //! ```
 //!
@@ -26,6 +29,8 @@
 //! +1h  offline leak/301 | online leak/301     # whether it is there, says its broker
 //! +0   flow water/b15/main 489 L/h every 15m for 9d [day-night] [plus 1390 L/h] [no-time] [arrive +10d [newest-first]]
 //!                                             # a register that rises from where it stood; other lines go on beside it
+//! +0   warm heat/v1 supply 50degC return 33degC open 60% every 15m for 9d [frozen]      # a valve; with `frozen` without a sensor's noise
+//! +0   steady room/301 19.5 degC every 1h for 3d                      # one value again and again
 //! +1h  disconnect | connect                   # the broker keeps what was not acknowledged and sends it (again)
 //! +1h  clock -1h | right | unsure | sure      # the gateway's own clock
 //! +1h  commit [unacknowledged]                # closes the batch now; the acknowledgements get lost

@@ -2,11 +2,12 @@
 
 use super::want;
 use super::words::{Say, Words, glued, span, time};
-use super::world::{FLAGS, World, feed_of};
+use super::world::{FLAGS, VALVE, World, feed_of};
 use crate::gateway::Gateway;
 use heyun::domain::amendment::Replaced;
 use heyun::domain::engine::{Amend, Command, CommandError, Input, Statement};
 use heyun::domain::flag::{Flag, FlagSet};
+use heyun::domain::heating::Measure;
 use heyun::domain::incident::Event;
 use heyun::domain::reading::{Presence, Reading, Refused, Reject, Values};
 use heyun::domain::time::{Ms, Ts};
@@ -181,6 +182,8 @@ impl Run {
                 words.rest();
             }
             "flow" => self.flow(words)?,
+            "warm" => self.warm(words)?,
+            "steady" => self.steady(words)?,
             "disconnect" => {
                 self.connected = None;
                 self.gateway.engine.disconnected();
@@ -454,6 +457,45 @@ impl Run {
         Ok(())
     }
 
+    /// A valve that tells its supply, its return and how far it stands open, with the noise of a sensor.
+    fn warm(&mut self, words: &mut Words<'_>) -> Say<()> {
+        let topic = words.next("the topic")?.to_owned();
+        let mut values = [0; 3];
+        for (value, word) in values.iter_mut().zip(["supply", "return", "open"]) {
+            words.expect(word)?;
+            *value = glued(words.next(word)?, if word == "open" { Quantity::Ratio } else { Quantity::Temperature })?;
+        }
+        let (every, lasts) = every_for(words)?;
+        let stands = words.took("frozen");
+        for (value, (name, feed, measures)) in values.into_iter().zip(VALVE) {
+            let grain = if stands || measures == Measure::Position { 0 } else { 60 };
+            self.send_steadily(&format!("{topic}/{name}"), feed, value, grain, every, lasts);
+        }
+        Ok(())
+    }
+
+    /// One value again and again.
+    fn steady(&mut self, words: &mut Words<'_>) -> Say<()> {
+        let topic = words.next("the topic")?.to_owned();
+        let (value, unit) = words.quantity()?;
+        let (every, lasts) = every_for(words)?;
+        self.send_steadily(&topic, feed_of(unit)?, value, 0, every, lasts);
+        Ok(())
+    }
+
+    fn send_steadily(&mut self, topic: &str, feed: FeedIx, value: i64, grain: i64, every: Ms, lasts: Ms) {
+        let topic: Arc<str> = topic.into();
+        let mut t = self.now;
+        while t + every <= self.now + lasts {
+            t = t + every;
+            // Steps that do not repeat, of a sensor's sixteenths of a degree.
+            let noise = (t.0 / every.0 * 7 + value / 1_000) % 5 - 2;
+            self.written += 1;
+            let message = Message { feed, topic: topic.clone(), own: Some(t), value: Some(value + noise * grain) };
+            self.coming.insert((t, self.written), message);
+        }
+    }
+
     fn set(&mut self, words: &mut Words<'_>) -> Say<()> {
         self.set_anything = true;
         let key = words.next("a meter")?;
@@ -491,6 +533,14 @@ impl Run {
         self.after_effects();
         if answer == refused { Ok(()) } else { Err(format!("wanted {refused:?} as the answer, got {answer:?}")) }
     }
+}
+
+/// `every 15m for 9d`
+fn every_for(words: &mut Words<'_>) -> Say<(Ms, Ms)> {
+    words.expect("every")?;
+    let every = span(words.next("how often")?)?;
+    words.expect("for")?;
+    Ok((every, span(words.next("how long")?)?))
 }
 
 /// Share of each hour of a day in per mille of the mean: quiet nights, a morning, an evening.

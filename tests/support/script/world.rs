@@ -1,9 +1,11 @@
 //! The head of a scenario: what stands where, and when it begins.
 
 use super::words::{Say, Words, glued, span, time};
+use heyun::domain::heating::{Measure, MonthDay, Season, Sense};
 use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{
-    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointKind, Responsible, Topology,
+    Binding, Boundary, Column, Feed, FeedIx, Limits, Medium, Meter, Place, PlaceIx, PlaceKind, Point, PointIx, PointKind, Responsible,
+    Topology,
 };
 use heyun::domain::units::{Amount, Quantity, Rate, Unit};
 use jiff::tz::TimeZone;
@@ -16,15 +18,29 @@ pub struct World {
 }
 
 /// One feed for each quantity that a scenario can send.
-const FEEDS: [(&str, Quantity); 4] =
-    [("volume", Quantity::Volume), ("pulses", Quantity::Pulses), ("flow", Quantity::Flow), ("flags", Quantity::Flags)];
+const FEEDS: [(&str, Quantity); 6] = [
+    ("volume", Quantity::Volume),
+    ("pulses", Quantity::Pulses),
+    ("flow", Quantity::Flow),
+    ("flags", Quantity::Flags),
+    ("temperature", Quantity::Temperature),
+    ("ratio", Quantity::Ratio),
+];
 
 /// That of contacts, buttons and other sensors.
 pub const FLAGS: FeedIx = FeedIx(3);
 
+/// Of the numbers of a valve, a room, the weather.
+const TEMPERATURE: FeedIx = FeedIx(4);
+const RATIO: FeedIx = FeedIx(5);
+
+/// What the series of a valve are called below its topic.
+pub const VALVE: [(&str, FeedIx, Measure); 3] =
+    [("supply", TEMPERATURE, Measure::Supply), ("return", TEMPERATURE, Measure::Return), ("position", RATIO, Measure::Position)];
+
 pub fn feed_of(unit: Unit) -> Say<FeedIx> {
     let at = FEEDS.iter().position(|(_, q)| *q == unit.quantity());
-    at.map(|i| FeedIx(i as u16)).ok_or_else(|| format!("no water meter sends {unit}"))
+    at.map(|i| FeedIx(i as u16)).ok_or_else(|| format!("nothing sends {unit}"))
 }
 
 impl World {
@@ -38,6 +54,7 @@ impl World {
                 since: Ts("2010-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond()),
                 places: vec![],
                 points: vec![],
+                heating: heyun::domain::heating::Heating::default(),
                 feeds: FEEDS.map(feed).into(),
             },
             start: Ts(0),
@@ -48,7 +65,7 @@ impl World {
     /// Takes a line of the head; false, leaving the words, if it is a step.
     pub fn line(&mut self, words: &mut Words<'_>) -> Say<bool> {
         match words.peek() {
-            "zone" | "start" | "linger" | "place" | "meter" | "sensor" => {}
+            "zone" | "start" | "linger" | "place" | "meter" | "sensor" | "season" | "valve" | "room" | "outdoor" => {}
             _ => return Ok(false),
         }
         match words.next("a word")? {
@@ -62,7 +79,17 @@ impl World {
             }
             "linger" => self.linger = span(words.next("how long")?)?,
             "place" => self.place(words)?,
-            "sensor" => self.sensor(words)?,
+            "season" => {
+                let day = |w: &str| MonthDay::parse(w).ok_or_else(|| format!("{w:?} is no day of a year"));
+                let (first, last) = (day(words.next("the first day")?)?, day(words.next("the last day")?)?);
+                self.topology.heating.season = Some(Season { first, last });
+            }
+            "sensor" => {
+                self.sensor(words, FLAGS)?;
+            }
+            "valve" => self.valve(words)?,
+            "room" => self.thermometer(words, Measure::Room)?,
+            "outdoor" => self.thermometer(words, Measure::Outdoor)?,
             _ => self.meter(words)?,
         }
         words.end()?;
@@ -89,7 +116,23 @@ impl World {
         at.map(|i| PlaceIx(i as u32)).ok_or_else(|| format!("there is no place {key:?}"))
     }
 
-    fn sensor(&mut self, words: &mut Words<'_>) -> Say<()> {
+    /// Three series below its topic.
+    fn valve(&mut self, words: &mut Words<'_>) -> Say<()> {
+        let (point, topic) = self.sensor(words, TEMPERATURE)?;
+        // No series is the valve's own.
+        self.topology.points.iter_mut().rev().take(1).for_each(|p| p.source = None);
+        let sense = |(name, feed, measures)| Sense { point, topic: format!("{topic}/{name}"), feed, column: 0, measures };
+        self.topology.heating.senses.extend(VALVE.map(sense));
+        Ok(())
+    }
+
+    fn thermometer(&mut self, words: &mut Words<'_>, measures: Measure) -> Say<()> {
+        let (point, topic) = self.sensor(words, TEMPERATURE)?;
+        self.topology.heating.senses.push(Sense { point, topic, feed: TEMPERATURE, column: 0, measures });
+        Ok(())
+    }
+
+    fn sensor(&mut self, words: &mut Words<'_>, feed: FeedIx) -> Say<(PointIx, String)> {
         let key = words.next("the sensor's key")?.to_owned();
         words.expect("at")?;
         let place = self.place_ix(words.next("the sensor's place")?)?;
@@ -108,11 +151,11 @@ impl World {
             responsible: Responsible::Owners,
             valve: None,
             meter: Meter { serial: None, pulse_weight, rollover_at: None, max_flow, mean_flow_over: None },
-            source: Some(Binding { topic, feed: FLAGS, column: None }),
+            source: Some(Binding { topic: topic.clone(), feed, column: None }),
             limits: Limits { silent_after, ..Limits::default() },
             price_milliyuan_per_tonne: None,
         });
-        Ok(())
+        Ok((PointIx(self.topology.points.len() as u32 - 1), topic))
     }
 
     fn meter(&mut self, words: &mut Words<'_>) -> Say<()> {

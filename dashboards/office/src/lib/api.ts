@@ -135,7 +135,7 @@ export interface Hello {
 export type IncidentState = 'detected' | 'accepted' | 'closed';
 export interface Incident {
   id: string;
-  cause: 'leak' | 'data' | 'emergency' | 'access';
+  cause: 'leak' | 'data' | 'emergency' | 'access' | 'heating';
   state: IncidentState;
   headline: Text | null;
   opened_at: Stamp;

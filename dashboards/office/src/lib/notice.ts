@@ -7,7 +7,10 @@ import { isWater } from './medium';
 import { noticeHead } from './says';
 import type { Scene } from './sensor';
 
-const KNOWN = ['meter_silent', 'meter_reset', 'meter_jump', 'meter_battery', 'emergency_call', 'access_open'];
+const KNOWN = [
+  'meter_silent', 'meter_reset', 'meter_jump', 'meter_battery', 'emergency_call', 'access_open',
+  'air_lock', 'stuck_shut', 'stuck_open', 'sensor_dead', 'room_cold', 'frost_risk',
+];
 
 /** What to do first, in order: by the newest finding's code. */
 export function firstSteps(file: IncidentFile, { point, valve, home }: Scene): string[] {

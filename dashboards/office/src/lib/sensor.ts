@@ -23,7 +23,7 @@ export function sensorMark(s: SensorNow | undefined): SensorMark {
 
 export const urgency = (s: SensorNow | undefined): number => URGENCY.indexOf(sensorMark(s));
 
-const CAUSES: Incident['cause'][] = ['emergency', 'leak', 'access', 'data'];
+const CAUSES: Incident['cause'][] = ['emergency', 'leak', 'access', 'heating', 'data'];
 
 /** Those that speak of it, the most urgent first. */
 export const incidentsOf = (key: string, open: Incident[]): Incident[] =>

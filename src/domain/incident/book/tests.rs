@@ -45,6 +45,7 @@ fn building() -> Topology {
             place("flat-b", PlaceKind::Household, Some(0)),
         ],
         points: vec![point("bulk", PointKind::Bulk, 0), point("a", PointKind::Sub, 1), point("b", PointKind::Sub, 2)],
+        heating: crate::domain::heating::Heating::default(),
         feeds: vec![],
     }
 }
