@@ -169,6 +169,13 @@ impl Engine {
         self.take_flags(at, row);
     }
 
+    /// Takes a stored row as though it came at `now`, and says what the rules say of it. For an engine that tries over what is stored how else
+    /// the rules would have spoken: the row is not appended once more. Rows come by time; what is later than `now` is not known yet.
+    pub fn relive(&mut self, now: Ts, row: &Row, out: &mut Effects) {
+        let Some(&at) = self.by_id.get(&row.source) else { return };
+        self.speak(now, at, row, out);
+    }
+
     /// Folds a stored event.
     pub fn fold_event(&mut self, event: &Event) {
         self.book.apply(event);
@@ -391,8 +398,13 @@ impl Engine {
         out.list.push(Effect::Append(row));
         self.pending.insert((source, row.ts), row.values);
         self.uncommitted.push(at);
-        self.apply(at, &row, now);
-        self.tell_flags(now, at, &row, out);
+        self.speak(now, at, &row, out);
+    }
+
+    /// What a row does to the memory, and what is said for it.
+    fn speak(&mut self, now: Ts, at: usize, row: &Row, out: &mut Effects) {
+        self.apply(at, row, now);
+        self.tell_flags(now, at, row, out);
         for Spoken { finding, still } in std::mem::take(&mut self.said) {
             // A leak that somebody closed and that goes on all the same is told again, a day later at the latest.
             if !still || !self.book.is_open(&finding.point, finding.kind.code()) {
