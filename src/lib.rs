@@ -8,6 +8,8 @@ pub mod ingest;
 #[cfg(feature = "daemon")]
 pub mod announce;
 #[cfg(feature = "daemon")]
+pub mod backtest;
+#[cfg(feature = "daemon")]
 pub mod broker;
 #[cfg(feature = "daemon")]
 pub mod cli;

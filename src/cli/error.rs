@@ -125,6 +125,8 @@ impl Error {
                 replay::Error::Read { .. } => Exit::Io,
                 replay::Error::Write { source, .. } => output(source.kind()),
                 replay::Error::Meters { .. } | replay::Error::Header { .. } | replay::Error::Nothing { .. } => Exit::Data,
+                // Nobody stops a replay of the command line but by a signal.
+                replay::Error::Stopped => Exit::Internal,
             },
             Error::NoBroker { .. } => Exit::Config,
             Error::Simulate(e) => match e {

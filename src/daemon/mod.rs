@@ -1,10 +1,11 @@
 //! The process: starts the parts in order, watches over them, stops them in order.
 //!
 //! Threads: `engine` (owns the domain, [`engine_thread`]), `store` (writes), `mqtt` (the broker), [`historian`] (tells days), `backup` (the daily
-//! copy, where there is to be one), and the runtime's workers for HTTP, channels, announcements, signals and the watchdog. A part that ends by itself ends the
+//! copy, where there is to be one), [`backtest`] (while somebody tries rules over the past), and the runtime's workers for HTTP, channels, announcements, signals and the watchdog. A part that ends by itself ends the
 //! process: a gateway that half works looks like one that
 //! works.
 
+pub mod backtest;
 mod backup;
 mod boot;
 mod clock;
@@ -50,11 +51,11 @@ const LAST_MESSAGE: Duration = Duration::from_secs(1);
 pub fn run(path: &Path) -> Result<(), Error> {
     let written = configured::file(path)?;
     // Two workers: one can wait for a slow client while the other serves. Blocking work is bounded: two questions to the store, two exports
-    // (which may wait for their clients for hours), a device that is adopted, what the stop waits for; while the network is away, every channel may have two look-ups
+    // (which may wait for their clients for hours), a device that is adopted, a file that is uploaded, what the stop waits for; while the network is away, every channel may have two look-ups
     // of a name hanging.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(8 + 2 * written.config().channels.len())
+        .max_blocking_threads(9 + 2 * written.config().channels.len())
         .enable_all()
         .build()
         .map_err(Error::Thread)?;
@@ -215,8 +216,19 @@ async fn serve(written: Written, lasting: &mut Lasting) -> Result<End, Error> {
         backup: copied,
     };
     let mut health = health::watch(parts);
+    let backtest = backtest::start(topology.clone(), &reader, &config.store.path, clock::now);
     let door = if config.mqtt.is_some() { lasting.discovery.door.clone() } else { web::DiscoveryDoor(None) };
-    let handles = web::Handles { topology, snapshot, reader, commands: commands_tx, health: health.clone(), discovery: door, photos };
+    let tried = backtest.door.clone();
+    let handles = web::Handles {
+        topology,
+        snapshot,
+        reader,
+        commands: commands_tx,
+        health: health.clone(),
+        discovery: door,
+        backtest: tried,
+        photos,
+    };
     let mut web_task = tokio::spawn(web::serve(listener, handles, async move {
         // A dropped sender is a stop as well.
         drop(web_stop.wait_for(|s| *s).await);
@@ -271,6 +283,9 @@ async fn serve(written: Written, lasting: &mut Lasting) -> Result<End, Error> {
             t.stop_taking();
         }
         drop(broker_tx);
+        if !backtest.stop().await {
+            error!("the back-test's clerk panicked");
+        }
         notifier.stop(LAST_MESSAGE).await;
         if let Some(announcer) = announcer {
             announcer.stop().await;

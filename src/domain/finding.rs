@@ -204,6 +204,19 @@ impl FindingKind {
         )
     }
 
+    /// How much is lost, at least and at most, where a rule can tell: what it saw above the usual.
+    pub fn loss(&self) -> Option<(Rate, Rate)> {
+        let above = |usual: Rate, seen: Rate| Rate((seen.0 - usual.0).max(0));
+        match *self {
+            FindingKind::LeakSteady { least, most, .. } => Some((least, most)),
+            FindingKind::LeakLeastFlow { usual, seen, .. }
+            | FindingKind::LeakSudden { usual, seen, .. }
+            | FindingKind::LeakBalance { usual, seen, .. }
+            | FindingKind::LoopLeak { usual, seen, .. } => Some((above(usual, seen), above(usual, seen))),
+            _ => None,
+        }
+    }
+
     pub fn cause(&self) -> Cause {
         match self {
             FindingKind::LeakHourlyLimit { .. }

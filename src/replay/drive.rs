@@ -1,19 +1,18 @@
 //! The wheel: row after row through the engine, stopping at every deadline in between.
 
-use super::alerts::Alerts;
 use super::merge::Merge;
 use super::past::RecentPast;
 use super::report::Report;
 use super::rows::{Item, Row};
 use super::series::SeriesTable;
-use super::{Error, Notice, Settings, meters, topology};
+use super::{Error, Listener, Notice, meters, topology};
 use crate::domain::engine::{Effect, Effects, Engine, Input, PastUnavailable};
 use crate::domain::incident::Change;
 use crate::domain::reading::{Outcome, Reading, Reject, Values};
 use crate::domain::time::Ts;
 use crate::domain::units::Quantity;
 use indicatif::ProgressBar;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Rows between two commits: bounds what the engine holds as uncommitted. Small, so that it stays in the processor's cache.
@@ -22,27 +21,28 @@ const BATCH: usize = 256;
 /// The first bad rows are told one by one, the others only counted.
 const BAD_TOLD: u64 = 20;
 
-pub fn run(settings: &Settings, bar: &ProgressBar, tell: &mut dyn FnMut(Notice)) -> Result<Report, Error> {
+pub fn run(meters: &Path, readings: &[PathBuf], bar: &ProgressBar, listener: &mut dyn Listener) -> Result<Report, Error> {
     let mut notices = vec![];
-    let meters = meters::read(&settings.meters, &mut notices);
-    notices.into_iter().for_each(&mut *tell);
+    let meters = meters::read(meters, &mut notices);
+    notices.into_iter().for_each(|n| listener.tell(n));
     let meters = meters?;
     let mut series = SeriesTable::new(&meters);
-    let mut merge = Merge::open(&settings.readings, bar)?;
+    let mut merge = Merge::open(readings, bar)?;
     let watched: Vec<usize> = (0..meters.list.len()).filter(|i| meters.list[*i].reach.is_some()).collect();
     merge.look_ahead(&mut series, |s| watched.iter().all(|i| s.of_meter(*i).quantity.is_some()));
 
+    let mut topology = topology::build(&meters, &series);
+    listener.begins(&mut topology)?;
     let mut drive = Drive {
-        engine: Engine::new(Arc::new(topology::build(&meters, &series))),
+        engine: Engine::new(Arc::new(topology)),
         effects: Effects::default(),
         past: RecentPast::default(),
-        alerts: Alerts::create(&settings.alerts_out)?,
         now: None,
         batch: 0,
         uncommitted: 0,
         report: Report::default(),
         bad: 0,
-        tell,
+        listener,
     };
     let read = drive.all(&mut merge, &mut series);
     drive.end()?;
@@ -58,14 +58,13 @@ struct Drive<'a> {
     engine: Engine,
     effects: Effects,
     past: RecentPast,
-    alerts: Alerts,
     /// The running maximum of known times.
     now: Option<Ts>,
     batch: u64,
     uncommitted: usize,
     report: Report,
     bad: u64,
-    tell: &'a mut dyn FnMut(Notice),
+    listener: &'a mut dyn Listener,
 }
 
 impl Drive<'_> {
@@ -118,6 +117,9 @@ impl Drive<'_> {
         self.uncommitted += 1;
         if self.uncommitted >= BATCH {
             self.commit()?;
+            if !self.listener.goes_on(self.report.tally.rows) {
+                return Err(Error::Stopped);
+            }
         }
         Ok(rejected)
     }
@@ -142,7 +144,6 @@ impl Drive<'_> {
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        let mut found = false;
         for effect in self.effects.list.drain(..) {
             match effect {
                 Effect::Append(row) => self.past.push(&row),
@@ -150,8 +151,7 @@ impl Drive<'_> {
                     if let Change::Found { finding } = &event.change
                         && self.report.found(finding)
                     {
-                        self.alerts.write(event.at, &finding.point, finding.kind.code())?;
-                        found = true;
+                        self.listener.found(event.at, finding)?;
                     }
                 }
                 Effect::Source(_) | Effect::Identity(_) | Effect::Ledger(..) | Effect::Notice(_) => {}
@@ -161,20 +161,16 @@ impl Drive<'_> {
         self.uncommitted = 0;
         self.batch += 1;
         self.engine.committed(Some(self.batch));
-        if found {
-            self.alerts.flush()?;
-        }
         Ok(())
     }
 
-    /// What is due at the last moment is said, and all is written.
+    /// What is due at the last moment is said.
     fn end(&mut self) -> Result<(), Error> {
         if let Some(now) = self.now {
             self.engine.tick(now, &mut self.effects);
             self.report.span = self.report.span.map(|(from, _)| (from, now));
         }
-        self.commit()?;
-        self.alerts.flush()
+        self.commit()
     }
 
     fn first_of_series(&mut self, row: &Row, path: &Path, series: &mut SeriesTable) {
@@ -182,7 +178,7 @@ impl Drive<'_> {
         s.begun = true;
         if !s.known {
             self.report.unknown_series += 1;
-            (self.tell)(Notice::UnknownSeries { path: path.to_owned(), line: row.line, series: s.topic.to_string() });
+            self.listener.tell(Notice::UnknownSeries { path: path.to_owned(), line: row.line, series: s.topic.to_string() });
         }
     }
 
@@ -190,8 +186,8 @@ impl Drive<'_> {
         *self.report.tally.rejected.entry(reason.code()).or_default() += 1;
         self.bad += 1;
         match self.bad {
-            n if n <= BAD_TOLD => (self.tell)(Notice::BadRow { path: path.to_owned(), line, reason }),
-            n if n == BAD_TOLD + 1 => (self.tell)(Notice::ManyBadRows { told: BAD_TOLD }),
+            n if n <= BAD_TOLD => self.listener.tell(Notice::BadRow { path: path.to_owned(), line, reason }),
+            n if n == BAD_TOLD + 1 => self.listener.tell(Notice::ManyBadRows { told: BAD_TOLD }),
             _ => {}
         }
     }

@@ -22,6 +22,9 @@ pub enum Error {
     Header { path: PathBuf, column: &'static str, found: String },
     #[error("nothing could be read: {tally}")]
     Nothing { tally: Tally },
+    /// Whoever listens has heard enough.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// A mistake in a line of `meters.csv`.

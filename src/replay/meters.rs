@@ -47,7 +47,7 @@ fn parse(bytes: &[u8], notices: &mut Vec<Notice>) -> Result<Meters, Vec<Problem>
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut csv = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
     let at = Positions::find(&csv.byte_headers().cloned().unwrap_or_default())?;
-    let mut file = File { lines: vec![], problems: vec![] };
+    let mut file = File { lines: vec![], line_of: HashMap::new(), problems: vec![] };
     let mut record = csv::StringRecord::new();
     loop {
         match csv.read_record(&mut record) {
@@ -119,6 +119,8 @@ struct Draft {
 
 struct File {
     lines: Vec<Draft>,
+    /// Where each meter stands: of a long list nobody waits for every pair to be compared.
+    line_of: HashMap<String, u64>,
     problems: Vec<Problem>,
 }
 
@@ -135,11 +137,12 @@ impl File {
             self.wrong(line, "meter", "", "the line names no meter", "a name that stands in no other line");
             return None;
         }
-        if let Some(other) = self.lines.iter().find(|l| l.meter.meter == name) {
-            let what = format!("the meter stands in line {} already", other.line);
+        if let Some(other) = self.line_of.get(name).copied() {
+            let what = format!("the meter stands in line {other} already");
             self.wrong(line, "meter", name, &what, "each meter once");
             return None;
         }
+        self.line_of.insert(name.to_owned(), line);
         let every = self.positive(line, "dt_s", field(Column::Every), Unit::One, "seconds between readings, such as 900").map(Ms);
         let pulse = self.positive(line, "pulse_l", field(Column::Pulse), Unit::Litre, "litres per pulse, such as 10").map(Amount);
         let households = match field(Column::Households) {

@@ -1,6 +1,6 @@
 //! One CSV file of readings, plain or gzip: `ts,meter,value,unit` in any order of columns.
 
-use super::series::{SeriesIx, SeriesTable};
+use super::series::{MAX_SERIES, SeriesIx, SeriesTable};
 use super::stamp::Stamps;
 use super::{Error, SINCE};
 use crate::domain::reading::{Reject, excerpt};
@@ -97,7 +97,7 @@ impl Rows {
         let number = field(&self.record, self.at.value, "value")?;
         let meter = field(&self.record, self.at.meter, "meter")?;
         let meter = std::str::from_utf8(meter).map_err(|e| Reject::Utf8 { at: e.valid_up_to() })?;
-        let ix = series.find(meter);
+        let ix = series.find(meter).ok_or(Reject::Sources { limit: MAX_SERIES })?;
         let s = series.get_mut(ix);
         let known_as = s.quantity.or(unit.map(Unit::quantity));
         let Some(unit) = unit.filter(|u| Some(u.quantity()) == known_as) else {

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// A mean flow whose meter names no pause covers an hour, the usual span of such exports.
 const FLOW_SPAN: Ms = Ms::hours(1);
 
+/// The most names of one replay: some 10 MB of them. More come of a column that is no name.
+pub const MAX_SERIES: usize = 50_000;
+
 /// Index into [`SeriesTable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesIx(u32);
@@ -63,13 +66,14 @@ impl SeriesTable {
         &self.list[i]
     }
 
-    /// The series of this name, made if it is new.
-    pub fn find(&mut self, name: &str) -> SeriesIx {
+    /// The series of this name, made if it is new; None if there are [`MAX_SERIES`].
+    pub fn find(&mut self, name: &str) -> Option<SeriesIx> {
         let guess = self.last.and_then(|l| self.next.get(l.0 as usize)).copied();
         let ix = match guess {
             Some(g) if *self.get(g).topic == *name => g,
             _ => match self.by_name.get(name) {
                 Some(ix) => *ix,
+                None if self.list.len() >= MAX_SERIES => return None,
                 None => self.add(name),
             },
         };
@@ -77,7 +81,7 @@ impl SeriesTable {
             self.next[l.0 as usize] = ix;
         }
         self.last = Some(ix);
-        ix
+        Some(ix)
     }
 
     fn add(&mut self, name: &str) -> SeriesIx {

@@ -5,8 +5,8 @@ use super::guard;
 use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
 use super::{
-    adopted, channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, photos, readings,
-    rounds, sensors, sources, topology, totals,
+    adopted, backtest, channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, photos,
+    readings, rounds, sensors, sources, topology, totals,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -66,6 +66,10 @@ macro_rules! served {
             get "/api/v1/discovery" discovery::discovery,
             post "/api/v1/discovery" discovery::hear,
             post "/api/v1/discovery/stop" discovery::stop,
+            get "/api/v1/backtest" backtest::backtest,
+            post "/api/v1/backtest" backtest::start,
+            post "/api/v1/backtest/stop" backtest::stop,
+            post "/api/v1/backtest/upload" backtest::upload,
             get "/api/v1/adopted" adopted::adopted,
             post "/api/v1/adopted" adopted::adopt,
             post "/api/v1/adopted/drop" adopted::drop_adopted,

@@ -42,6 +42,19 @@ pub enum Error {
     Hearing,
     BadSeconds,
     BadFilter,
+    /// A back-test is at work, or its files are.
+    Backtesting,
+    /// The list of meters was not uploaded, or none of their readings.
+    NoFiles,
+    TooManyFiles {
+        limit: usize,
+    },
+    FileTooLarge {
+        limit_mib: u64,
+    },
+    NotCsv,
+    /// The disk is nearly full.
+    NoRoom,
     /// What is to be adopted or dropped would not be right.
     NotAdoptable {
         problems: Vec<AdoptProblem>,
@@ -116,6 +129,12 @@ impl Error {
             Error::Hearing => (StatusCode::CONFLICT, "hearing"),
             Error::BadSeconds => (StatusCode::BAD_REQUEST, "bad_seconds"),
             Error::BadFilter => (StatusCode::BAD_REQUEST, "bad_filter"),
+            Error::Backtesting => (StatusCode::CONFLICT, "backtesting"),
+            Error::NoFiles => (StatusCode::CONFLICT, "no_files"),
+            Error::TooManyFiles { .. } => (StatusCode::CONFLICT, "too_many_files"),
+            Error::FileTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "file_too_large"),
+            Error::NotCsv => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_csv"),
+            Error::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
             Error::NotAdoptable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_adoptable"),
             Error::UnknownAdopted { .. } => (StatusCode::NOT_FOUND, "unknown_adopted"),
             Error::NotByHand => (StatusCode::CONFLICT, "not_by_hand"),

@@ -1,5 +1,6 @@
 //! What the web is given by the daemon, and how the handlers get at the few of these that each needs.
 
+use super::backtest::BacktestDoor;
 use super::discovery::DiscoveryDoor;
 use super::error::Error;
 use super::export::Exports;
@@ -27,6 +28,7 @@ pub struct Handles {
     pub commands: mpsc::Sender<CommandRequest>,
     pub health: watch::Receiver<Arc<Health>>,
     pub discovery: DiscoveryDoor,
+    pub backtest: BacktestDoor,
     pub photos: Photos,
 }
 
@@ -58,6 +60,7 @@ pub struct App {
     store: Store,
     engine: EngineDoor,
     discovery: DiscoveryDoor,
+    backtest: BacktestDoor,
     photos: PhotoDoor,
     streams: Streams,
     exports: Exports,
@@ -78,6 +81,7 @@ impl App {
             store: Store { reader: h.reader, turns: Arc::new(Semaphore::new(READER_CONNECTIONS)) },
             engine: EngineDoor(h.commands),
             discovery: h.discovery,
+            backtest: h.backtest,
             photos: PhotoDoor(h.photos),
             streams,
         }
@@ -112,6 +116,11 @@ impl FromRef<App> for EngineDoor {
 impl FromRef<App> for DiscoveryDoor {
     fn from_ref(a: &App) -> Self {
         a.discovery.clone()
+    }
+}
+impl FromRef<App> for BacktestDoor {
+    fn from_ref(a: &App) -> Self {
+        a.backtest.clone()
     }
 }
 impl FromRef<App> for PhotoDoor {

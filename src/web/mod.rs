@@ -10,6 +10,8 @@
 
 mod adopted;
 mod app;
+mod backtest;
+mod backtest_report;
 mod channels;
 mod clock;
 mod discovery;
@@ -45,6 +47,7 @@ mod written;
 
 pub use adopted::{AdoptProblem, AdoptRefusal, AdoptWish, AdoptedPoint};
 pub use app::{openapi, router};
+pub use backtest::{Backtest, BacktestCommand, BacktestDoor, BacktestRefusal};
 pub use discovery::{Discovery, DiscoveryCommand, DiscoveryDoor};
 pub use handles::{CommandRequest, Handles, Reply};
 pub use health::{BackupHealth, Batches, Broker, BrokerState, ChannelError, ChannelHealth, DiskHealth, Health, StoreHealth, StoreState};

@@ -83,11 +83,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// Whether a request says that its body is of this type.
+pub fn is_of(request: &Request, wanted: &str) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+}
+
 /// The body of a request, if it says that it is of this type.
 pub async fn raw(request: Request, wanted: &str) -> Result<Option<Bytes>, Error> {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case(wanted) {
+    if !is_of(&request, wanted) {
         return Ok(None);
     }
     let bytes = Bytes::from_request(request, &()).await.map_err(|e| match e {

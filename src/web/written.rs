@@ -18,6 +18,13 @@ impl<'de> Deserialize<'de> for Written {
     }
 }
 
+impl Written {
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The fields that one register may stand in.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields {

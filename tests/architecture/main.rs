@@ -17,7 +17,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("cli", &["config", "broker", "daemon", "store", "export", "sim", "notify", "texts", "domain", "ingest", "mirror", "replay"]),
     (
         "daemon",
-        &["config", "broker", "ingest", "announce", "notify", "mirror", "export", "web", "store", "systemd", "history", "texts", "domain"],
+        &[
+            "config", "broker", "ingest", "announce", "notify", "mirror", "export", "backtest", "web", "store", "systemd", "history",
+            "texts", "domain",
+        ],
     ),
     ("config", &["domain"]),
     ("ingest", &["broker", "domain"]),
@@ -27,7 +30,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("mirror", &["store", "domain"]),
     ("export", &["store", "history", "texts", "domain"]),
     ("replay", &["store", "domain"]),
-    ("web", &["store", "history", "texts", "export", "replay", "domain"]),
+    ("backtest", &["store", "history", "replay", "domain"]),
+    ("web", &["store", "history", "texts", "export", "replay", "backtest", "domain"]),
     ("history", &["store", "domain"]),
     ("texts", &["domain"]),
     ("store", &["domain"]),

@@ -60,6 +60,7 @@ fn every_page_fits_desk_and_phone_in_both_languages_and_themes() {
         ("incident", format!("#/incident/{id}"), "incident-state"),
         ("health", "#/health".to_owned(), "health-equation"),
         ("discovery", "#/discovery".to_owned(), "hear-start"),
+        ("backtest", "#/backtest".to_owned(), "backtest-start"),
     ];
     let mut browser = Browser::open(community.daemon.http, DESK);
     for (name, screen) in

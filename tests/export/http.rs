@@ -1,11 +1,15 @@
 //! `/api/v1/export` over a real connection.
 
 use crate::store::World;
+use heyun::backtest::Shelf;
 use heyun::domain::time::Ts;
-use heyun::web::{Batches, Broker, BrokerState, DiscoveryDoor, Handles, Health, Settings, StoreHealth, StoreState, serve};
+use heyun::web::{
+    Backtest, BacktestDoor, Batches, Broker, BrokerState, DiscoveryDoor, Handles, Health, Settings, StoreHealth, StoreState, serve,
+};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +45,11 @@ impl Served {
             commands: mpsc::channel(1).0,
             health: watch::channel(Arc::new(health)).1,
             discovery: DiscoveryDoor(None),
+            backtest: BacktestDoor {
+                commands: mpsc::channel(1).0,
+                state: watch::channel(Backtest::Idle).1,
+                shelf: Shelf::beside(Path::new("unused")),
+            },
             photos: w.photos(),
         };
         let listener = runtime.block_on(Settings { listen: "127.0.0.1:0".parse().unwrap() }.bind()).unwrap();

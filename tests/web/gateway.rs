@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use heyun::daemon::backtest::Desk;
 use heyun::domain::engine::{Effect, Effects, Engine, Input};
 use heyun::domain::flag::{Flag, FlagSet};
 use heyun::domain::reading::{Reading, Refused, Reject, Values};
@@ -113,6 +114,8 @@ pub struct Core {
     batch: u64,
     now: Ts,
     snapshot: watch::Sender<Arc<heyun::domain::engine::Snapshot>>,
+    /// Dropped, it ends.
+    _desk: Desk,
 }
 
 impl Core {
@@ -157,6 +160,11 @@ impl Core {
         let volumes = self.writer.volumes().unwrap();
         let mut historian = Historian::new(&self.topology);
         while let Step::More { .. } = historian.step(&self.reader, &volumes, Ms::ZERO).unwrap() {}
+    }
+
+    /// Lets what is due now be said, as the daemon does at every deadline.
+    pub fn tick(&mut self) {
+        self.engine.tick(self.now, &mut self.effects);
     }
 
     pub fn pass(&mut self, time: Ms) {
@@ -272,7 +280,11 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
     engine.connected(now);
     let (snapshot, snapshots) = watch::channel(Arc::default());
     let photos = writer.photos();
-    let mut core = Core { engine, writer, reader: reader.clone(), topology: topology.clone(), effects, batch: 1, now, snapshot };
+    // Later than anything that a test lets happen.
+    let desk = heyun::daemon::backtest::start(topology.clone(), &reader, &dir.path().join("heyun.db"), || ts("2027-06-30T16:00:00Z"));
+    let backtest = desk.door.clone();
+    let mut core =
+        Core { engine, writer, reader: reader.clone(), topology: topology.clone(), effects, batch: 1, now, snapshot, _desk: desk };
     core.commit();
     let core = Arc::new(Mutex::new(core));
     let (health, healths) = watch::channel(Arc::new(Health {
@@ -294,7 +306,7 @@ pub fn handles() -> (Handles, Arc<Mutex<Core>>, watch::Sender<Arc<Health>>, Temp
         }
     });
     (
-        Handles { topology, snapshot: snapshots, reader, commands, health: healths, discovery: DiscoveryDoor(None), photos },
+        Handles { topology, snapshot: snapshots, reader, commands, health: healths, discovery: DiscoveryDoor(None), backtest, photos },
         core,
         health,
         dir,
@@ -329,6 +341,11 @@ impl Gateway {
     /// GET by a client that has an answer with this tag.
     pub async fn get_again(&self, path: &str, tag: &str) -> Answer {
         self.send(Request::get(path).header("host", "localhost").header("if-none-match", tag).body(Body::empty()).unwrap()).await
+    }
+
+    /// POST of a file.
+    pub async fn upload(&self, path: &str, kind: &str, bytes: Vec<u8>) -> Answer {
+        self.send(Request::post(path).header("host", "localhost").header("content-type", kind).body(Body::from(bytes)).unwrap()).await
     }
 
     pub async fn post(&self, path: &str, body: &str) -> Answer {

@@ -2,6 +2,7 @@
 #![cfg(feature = "daemon")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it is surprised")]
 
+mod backtest;
 mod docs;
 mod gateway;
 mod guard;

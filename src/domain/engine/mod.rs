@@ -180,6 +180,13 @@ impl Engine {
         self.take_flags(at, row);
     }
 
+    /// Takes a stored row as though it came at `now`, and says what the rules say of it. For an engine that tries over what is stored how else
+    /// the rules would have spoken: the row is not appended once more. Rows come by time; what is later than `now` is not known yet.
+    pub fn relive(&mut self, now: Ts, row: &Row, out: &mut Effects) {
+        let Some(&at) = self.by_id.get(&row.source) else { return };
+        self.speak(now, at, row, out);
+    }
+
     /// Folds a stored event.
     pub fn fold_event(&mut self, event: &Event) {
         self.book.apply(event);
@@ -403,8 +410,13 @@ impl Engine {
         out.list.push(Effect::Append(row));
         self.pending.insert((source, row.ts), row.values);
         self.uncommitted.push(at);
-        self.apply(at, &row, now);
-        self.tell_flags(now, at, &row, out);
+        self.speak(now, at, &row, out);
+    }
+
+    /// What a row does to the memory, and what is said for it.
+    fn speak(&mut self, now: Ts, at: usize, row: &Row, out: &mut Effects) {
+        self.apply(at, row, now);
+        self.tell_flags(now, at, row, out);
         for (p, code) in std::mem::take(&mut self.heat.ended) {
             let events = self.book.cleared(now, &self.topology.point(p).key, code);
             self.emit(events, out);

@@ -1,5 +1,6 @@
 // What the gateway answers, as docs/api/openapi.json has it, and how to ask.
 
+import type { Backtest } from './backtest';
 import type { Discovery } from './discovery';
 import type { Medium } from './medium';
 import { photoOf } from './photo';
@@ -444,6 +445,12 @@ export const api = {
   discovery: () => ask<Discovery>('/api/v1/discovery'),
   hear: (seconds: number, filters: string[]) => post<Discovery>('/api/v1/discovery', { seconds, filters }),
   stopHearing: () => post<Discovery>('/api/v1/discovery/stop', {}),
+  backtest: () => ask<Backtest>('/api/v1/backtest'),
+  startBacktest: (wish: Record<string, string | boolean>) => post<Backtest>('/api/v1/backtest', wish),
+  stopBacktest: () => post<Backtest>('/api/v1/backtest/stop', {}),
+  /** A file may be large: it is waited for longer. */
+  uploadForBacktest: (part: 'meters' | 'readings', file: File) =>
+    ask<unknown>(`/api/v1/backtest/upload?part=${part}&name=${enc(file.name)}`, { method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body: file }, 60_000),
   adopted: () => ask<{ entries: AdoptedEntry[] }>('/api/v1/adopted'),
   adopt: (by: string, toml: string, profile: { name: string; toml: string } | null) => post<unknown>('/api/v1/adopted', { by, toml, ...(profile ? { profile } : {}) }),
   dropAdopted: (by: string, kind: string, key: string) => post<unknown>('/api/v1/adopted/drop', { by, kind, key }),

@@ -5,7 +5,9 @@ import type { Point } from './api';
 export type Route =
   | { view: 'overview' | 'incidents' | 'sensors' | 'rounds' | 'health' | 'unknown' }
   | { view: 'place' | 'meter' | 'sensor' | 'incident'; id: string }
-  | { view: 'discovery' };
+  | { view: 'discovery' }
+  /** With a metering point to begin with, or none. */
+  | { view: 'backtest'; id: string | null };
 
 export function parse(hash: string): Route {
   const [view = '', id] = hash.replace(/^#?\/?/, '').split('/');
@@ -14,6 +16,13 @@ export function parse(hash: string): Route {
   if ((view === 'place' || view === 'meter' || view === 'sensor' || view === 'incident') && id) {
     try {
       return { view, id: decodeURIComponent(id) };
+    } catch {
+      return { view: 'unknown' };
+    }
+  }
+  if (view === 'backtest') {
+    try {
+      return { view, id: id ? decodeURIComponent(id) : null };
     } catch {
       return { view: 'unknown' };
     }
@@ -27,6 +36,7 @@ export const link = {
   sensor: (key: string) => `#/sensor/${encodeURIComponent(key)}`,
   /** To the page of a point, whatever it is. */
   point: (key: string, point: Point | undefined) => (point?.kind === 'sensor' ? link.sensor(key) : link.meter(key)),
+  backtest: (key: string) => `#/backtest/${encodeURIComponent(key)}`,
   incident: (id: string) => `#/incident/${encodeURIComponent(id)}`,
 };
 
