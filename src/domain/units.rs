@@ -29,6 +29,12 @@ impl Amount {
         if den == 0 {
             return Amount::ZERO;
         }
+        // Nearly always it fits, and a division of 64 bits takes a tenth of one of 128.
+        if let Some(product) = self.0.checked_mul(num)
+            && let Some(v) = product.checked_div(den)
+        {
+            return Amount(v);
+        }
         let v = i128::from(self.0) * i128::from(num) / i128::from(den);
         Amount(i64::try_from(v).unwrap_or(if v < 0 { i64::MIN } else { i64::MAX }))
     }

@@ -89,7 +89,8 @@ async fn as_configured_it_finds_exactly_what_the_live_engine_found() {
     lived(&mut g.core());
     let live = live(&g).await;
     let rules: BTreeSet<&str> = live.iter().map(|f| f.1.as_str()).collect();
-    assert_eq!(rules, BTreeSet::from(["leak_hourly_limit", "leak_least_flow", "meter_silent"]), "{live:#?}");
+    let expected = ["leak_balance", "leak_hourly_limit", "leak_least_flow", "leak_sudden", "meter_silent"];
+    assert_eq!(rules, BTreeSet::from(expected), "{live:#?}");
 
     let result = tried(&g, json!({"from": "2026-11-10", "to": "2027-01-09"})).await;
     assert_eq!(said(&result["as_now"]["findings"]), live);
@@ -132,7 +133,8 @@ async fn a_lower_limit_finds_it_sooner_and_off_is_off() {
 
     let off = tried(&g, json!({"from": "2026-11-10", "to": "2027-01-09", "litres_per_hour": "off", "silent_after_hours": "off"})).await;
     let rules: BTreeSet<String> = said(&off["tried"]["findings"]).into_iter().map(|f| f.1).collect();
-    assert_eq!(rules, BTreeSet::from(["leak_least_flow".to_owned()]), "what is learned has no limit to switch off");
+    let learned = ["leak_balance", "leak_least_flow", "leak_sudden"].map(str::to_owned);
+    assert_eq!(rules, BTreeSet::from(learned), "what is learned has no limit to switch off");
     // The live engine knows nothing of all this.
     assert_eq!(g.get("/api/v1/topology").await.ok()["points"][0]["limits"]["litres_per_hour"], json!(500));
 }

@@ -17,6 +17,7 @@ use crate::domain::units::{Amount, Rate};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::f64::consts::LN_2;
 
 /// Upper edges of the histogram's bins in counts (see [`unit`]): fine where a leak is told from a glass.
 const EDGES: [u32; BINS] = [0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 28, 37, 49, 65, 85, 110, 145, 190, 250, 330, 450, 650, 1_000];
@@ -48,8 +49,13 @@ const QUIET: f64 = 0.5;
 /// How often any home draws water in an hour of the day, per cent. 32 homes in Alicante (DAIAD, hourly, a year) and synthetic ones agree within
 /// ten points.
 const LIVED_IN: [u8; 24] = [50, 36, 28, 24, 24, 30, 48, 64, 70, 70, 66, 65, 65, 64, 64, 66, 68, 70, 72, 73, 74, 74, 72, 64];
-/// For a cistern any home is a busy one: as if 1.7 of them were one.
-const BUSY: f64 = 1.7;
+/// For a cistern any home is a busy one: as if 1.7 of them were one, so that its share of quiet hours is that power of the other's.
+const BUSY: [u8; 24] = [69, 53, 43, 37, 37, 45, 67, 82, 87, 87, 84, 83, 83, 82, 82, 84, 86, 87, 89, 89, 90, 90, 89, 82];
+/// How many magnitudes a bin holds: the logarithm of its edges' ratio, the lowest from half a count on.
+const MAGNITUDES: [f64; BINS] = [
+    0.0, LN_2, LN_2, 0.405465, 0.287682, 0.223144, 0.336472, 0.251314, 0.287682, 0.287682, 0.271934, 0.287682, 0.278713, 0.280902,
+    0.282567, 0.268264, 0.257829, 0.276253, 0.270290, 0.274437, 0.277632, 0.310155, 0.367725, 0.430783,
+];
 
 /// What it takes to speak.
 struct Demand {
@@ -75,6 +81,8 @@ const LOSS: f64 = -5.0;
 const FULL: i32 = 200_000;
 /// From this part of its demand on a sum is no calm.
 const STIRRING: f64 = 0.33;
+/// Below this none is, whatever its demand, in thousandths of a nat.
+const NEVER_STIRS: i32 = 4_200;
 /// What rests and goes on is the same matter for so long.
 const SAME: Ms = Ms::days(7);
 
@@ -103,7 +111,7 @@ impl Leak {
 
     /// Log of how much likelier `count` is with it than without. `unit`: litres of a count.
     fn ratio(self, law: &Law, count: f64, unit: f64) -> f64 {
-        let without = law.density(count - 0.5, count + 0.5);
+        let without = law.at(count);
         let with = match self {
             // A count more or less by where the hour cuts the pulses.
             Leak::Steady(l) => law.density(count - l / unit * LARGEST - 0.5, count - l / unit * SMALLEST + 0.5),
@@ -154,6 +162,18 @@ impl Sum {
 /// How likely which count is, as a cumulative function.
 struct Law([f64; BINS + 1]);
 
+/// A count of n fills n - ½ to n + ½.
+const HALF: f64 = 0.5;
+/// Where the bins end, by that.
+const UPPER: [f64; BINS] = {
+    let (mut upper, mut b) = ([0.0; BINS], 0);
+    while b < BINS {
+        upper[b] = EDGES[b] as f64 + HALF;
+        b += 1;
+    }
+    upper
+};
+
 impl Law {
     fn of(mass: &[f64; BINS]) -> Law {
         let mut cumulative = [0.0; BINS + 1];
@@ -170,16 +190,21 @@ impl Law {
 
     /// Mass up to `x`; a count of n fills n - ½ to n + ½.
     fn up_to(&self, x: f64) -> f64 {
-        if x <= -0.5 {
+        if x <= -HALF {
             return 0.0;
         }
-        let i = EDGES.partition_point(|e| f64::from(*e) + 0.5 < x);
+        let i = UPPER.partition_point(|upper| *upper < x);
         if i >= BINS {
             return self.0[BINS];
         }
-        let low = if i == 0 { -0.5 } else { f64::from(EDGES[i - 1]) + 0.5 };
-        let high = f64::from(EDGES[i]) + 0.5;
+        let low = if i == 0 { -HALF } else { UPPER[i - 1] };
+        let high = UPPER[i];
         self.0[i] + (self.0[i + 1] - self.0[i]) * (x - low) / (high - low)
+    }
+
+    /// How likely just this count is.
+    fn at(&self, count: f64) -> f64 {
+        self.density(count - HALF, count + HALF)
     }
 
     /// Mean density between two counts.
@@ -208,7 +233,8 @@ impl Home {
 
     /// True while more is seen than usual, told or not: what is seen now is no measure.
     pub fn is_stirring(&self) -> bool {
-        Leak::all().zip(&self.sums).any(|(leak, s)| s.score(&leak.demand()) >= STIRRING)
+        let is_much = |s: &Sum| s.own.min(s.any) >= NEVER_STIRS;
+        self.sums.iter().any(is_much) && Leak::all().zip(&self.sums).any(|(leak, s)| s.score(&leak.demand()) >= STIRRING)
     }
 
     fn ended(&mut self, hour: Step, at: Mark, pulse: Amount, tz: &TimeZone) -> Option<Said> {
@@ -218,15 +244,18 @@ impl Home {
             *self = Home { unit, histograms: vec![[0; BINS]; 24], sums: vec![Sum::default(); SUMS], ..Home::default() };
         }
         let k = hour_of_day(hour.from(HOUR), tz);
+        let count = ((volume.0.max(0) + unit / 2) / unit) as f64;
+        // An hour without water speaks for no leak: most hours of most homes end here.
+        if count == 0.0 && self.sums.iter().all(|s| s.own == 0 && s.any == 0) {
+            self.learn(k, 0);
+            self.told = self.told.filter(|(_, said)| at.ts - *said < SAME);
+            return None;
+        }
         let litres = unit as f64 / 1_000.0;
-        let any = any_home(k, litres, 1.0);
-        let look = Look {
-            count: ((volume.0.max(0) + unit / 2) / unit) as f64,
-            unit: litres,
-            own: Law::of(&self.own(k, &any)),
-            any: Law::of(&any),
-            busy: Law::of(&any_home(k, litres, BUSY)),
-        };
+        let drawn = drawn_by_any(litres);
+        let any = any_home(LIVED_IN[k], &drawn);
+        let look =
+            Look { count, unit: litres, own: Law::of(&self.own(k, &any)), any: Law::of(&any), busy: Law::of(&any_home(BUSY[k], &drawn)) };
         let before = Mark { ts: hour.from(HOUR), register: at.register - volume };
         for (leak, sum) in Leak::all().zip(&mut self.sums) {
             sum.take(leak, &look, before);
@@ -241,6 +270,9 @@ impl Home {
 
     /// The leak that there is the best evidence for, one that never rests before a cistern; once it was told, the largest: it may have grown.
     fn found(&self) -> Option<(Leak, Sum)> {
+        if !self.is_stirring() {
+            return None;
+        }
         let scored = Leak::all().zip(&self.sums).filter_map(|(leak, s)| {
             let demand = leak.demand();
             let score = s.score(&demand);
@@ -334,6 +366,10 @@ impl Sum {
                 // It never rests: what lets out a count and a half each hour leaves no hour without.
                 if l >= 1.5 * look.unit && look.count < (0.4 * l / look.unit).max(0.5) {
                     (self.own, self.any) = (0, 0);
+                } else if look.count - l / look.unit * SMALLEST <= -2.0 * HALF {
+                    // Too little for it, whatever the law: the most that can be said against it.
+                    let loss = thousandths(LOSS);
+                    (self.own, self.any) = ((self.own + loss).max(0), (self.any + loss).max(0));
                 } else {
                     self.own = (self.own + gain(&look.own, demand.own_allowance)).clamp(0, FULL);
                     self.any = (self.any + gain(&look.any, demand.any_allowance)).clamp(0, FULL);
@@ -379,20 +415,24 @@ fn bin_of(count: f64) -> usize {
     EDGES.partition_point(|e| f64::from(*e) < count).min(BINS - 1)
 }
 
-/// Any home that is lived in: how often by the hour; how much, evenly over the magnitudes up to a bath, with a thin tail. `homes`: so many of
-/// them, as far as resting goes.
-fn any_home(k: usize, unit: f64, homes: f64) -> [f64; BINS] {
-    let drawn = 1.0 - (1.0 - f64::from(LIVED_IN[k]) / 100.0).powf(homes);
+/// How much any home that is lived in draws, when it does: evenly over the magnitudes up to a bath, with a thin tail. `unit`: litres of a count.
+fn drawn_by_any(unit: f64) -> [f64; BINS] {
     let mut out = [0.0; BINS];
     for b in 1..BINS {
-        let (low, high) = (f64::from(EDGES[b - 1]).max(0.5) * unit, f64::from(EDGES[b]) * unit);
-        out[b] = (high / low).ln() * (-(low + high) / 180.0).exp().max(0.001);
+        let middle = (f64::from(EDGES[b - 1]).max(0.5) + f64::from(EDGES[b])) / 2.0 * unit;
+        // Near e to the -x, without its price.
+        let x = middle / 90.0;
+        out[b] = MAGNITUDES[b] / (1.0 + x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0))));
     }
     let sum: f64 = out.iter().sum();
-    for mass in &mut out {
-        *mass *= drawn / sum;
-    }
-    out[0] = 1.0 - drawn;
+    out.map(|mass| mass / sum)
+}
+
+/// A home that draws water in so many per cent of the hours.
+fn any_home(per_cent: u8, drawn: &[f64; BINS]) -> [f64; BINS] {
+    let often = f64::from(per_cent) / 100.0;
+    let mut out = drawn.map(|mass| mass * often);
+    out[0] = 1.0 - often;
     out
 }
 
@@ -503,6 +543,20 @@ mod tests {
         let days: Vec<_> = said.iter().map(|(hour, _, news)| (hour / 24, *news)).collect();
         assert_eq!(days.len(), 2, "{days:?}");
         assert!((20..23).contains(&days[0].0) && (40..43).contains(&days[1].0) && days[1].1 == News::First, "{days:?}");
+    }
+
+    #[test]
+    fn the_tables_are_what_they_say() {
+        let least = Leak::all().map(Leak::demand).map(|d| d.own.min(d.any)).fold(f64::MAX, f64::min);
+        assert!(f64::from(NEVER_STIRS) / 1_000.0 <= STIRRING * least);
+        for k in 0..24 {
+            let busy = 100.0 * (1.0 - (1.0 - f64::from(LIVED_IN[k]) / 100.0).powf(1.7));
+            assert!((busy - f64::from(BUSY[k])).abs() <= 0.5, "{k}: {busy}");
+        }
+        for b in 1..BINS {
+            let magnitudes = (f64::from(EDGES[b]) / f64::from(EDGES[b - 1]).max(0.5)).ln();
+            assert!((magnitudes - MAGNITUDES[b]).abs() < 1e-6, "{b}: {magnitudes}");
+        }
     }
 
     #[test]

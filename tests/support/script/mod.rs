@@ -27,7 +27,7 @@
 //! +15m water/b15/main refused                 # … one that cannot be decoded
 //! +1h  leak/301 flags wet,battery_low         # what a sensor says of itself and its place; `flags none`
 //! +1h  offline leak/301 | online leak/301     # whether it is there, says its broker
-//! +0   flow water/b15/main 489 L/h every 15m for 9d [day-night] [plus 1390 L/h] [no-time] [arrive +10d [newest-first]]
+//! +0   flow water/b15/main 489 L/h every 15m for 9d [day-night | at-home] [plus 1390 L/h] [no-time] [arrive +10d [newest-first]]
 //!                                             # a register that rises from where it stood; other lines go on beside it
 //! +0   warm heat/v1 supply 50degC return 33degC open 60% every 15m for 9d [frozen]      # a valve; with `frozen` without a sensor's noise
 //! +0   steady room/301 19.5 degC every 1h for 3d                      # one value again and again

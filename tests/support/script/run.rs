@@ -14,6 +14,8 @@ use heyun::domain::time::{Ms, Ts};
 use heyun::domain::topology::{FeedIx, Topology};
 use heyun::domain::units::{Amount, Quantity};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -415,13 +417,13 @@ impl Run {
         if unit.quantity() != Quantity::Flow {
             return Err(format!("{unit} is no flow"));
         }
-        let (mut every, mut lasts, mut shape, mut leak, mut arrive, mut newest_first, mut timed) =
-            (None, None, false, 0, None, false, true);
+        let (mut every, mut lasts, mut shape, mut leak, mut arrive, mut newest_first, mut timed) = (None, None, None, 0, None, false, true);
         while !words.is_empty() {
             match words.next("a word")? {
                 "every" => every = Some(span(words.next("a span")?)?),
                 "for" => lasts = Some(span(words.next("a span")?)?),
-                "day-night" => shape = true,
+                "day-night" => shape = Some(day_night as fn(Ts, &TimeZone) -> i128),
+                "at-home" => shape = Some(at_home),
                 "plus" => leak = words.quantity()?.0,
                 "no-time" => timed = false,
                 "arrive" => arrive = Some(self.time(words.next("a time")?)?),
@@ -430,7 +432,7 @@ impl Run {
             }
         }
         let (every, lasts) = (every.ok_or("how often? `every 15m`")?, lasts.ok_or("how long? `for 9d`")?);
-        if !shape {
+        if shape.is_none() {
             flow += std::mem::take(&mut leak);
         }
         self.untimed |= !timed;
@@ -440,7 +442,7 @@ impl Run {
         let mut sent = vec![];
         let mut t = self.now;
         while t + every <= self.now + lasts {
-            let weight = if shape { i128::from(DAY_NIGHT[hour(t, &self.zone)]) } else { 1_000 };
+            let weight = shape.map_or(1_000, |shape| shape(t, &self.zone));
             register.turned += (i128::from(flow) * weight + i128::from(leak) * 1_000) * i128::from(every.0);
             t = t + every;
             let exact = register.base + (register.turned / 3_600_000_000) as i64;
@@ -557,4 +559,16 @@ fn hour(t: Ts, zone: &jiff::tz::TimeZone) -> usize {
 fn flags(word: &str) -> Say<i64> {
     let each = word.split(',').filter(|w| *w != "none").map(|w| Flag::parse(w).ok_or_else(|| format!("{w:?} is no flag")));
     Ok(each.collect::<Say<FlagSet>>()?.column())
+}
+
+/// The course of a house's day, in thousandths of its mean.
+fn day_night(t: Ts, zone: &TimeZone) -> i128 {
+    i128::from(DAY_NIGHT[hour(t, zone)])
+}
+
+/// A home's: nothing from one to six, and in every third hour of the day; else more or less. Always the same for the same hour.
+fn at_home(t: Ts, zone: &TimeZone) -> i128 {
+    let (hour, day) = (i128::try_from(hour(t, zone)).unwrap_or(0), i128::from(t.0.div_euclid(86_400_000)));
+    let rests = (1..6).contains(&hour) || (day * 7 + hour * 5 + day / 3) % 3 == 0;
+    if rests { 0 } else { 19 * (60 + 20 * ((day * 11 + hour * 13) % 5)) }
 }
