@@ -126,6 +126,7 @@ mod tests {
     fn buckets_follow_the_clocks_when_these_change() {
         assert_eq!(lengths("2026-10-24T10:00:00Z", "2026-10-27T00:00:00Z", Scale::Day, "Europe/Rome"), [1440, 1500, 1440, 1440]);
         assert_eq!(lengths("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z", Scale::Hour, "Europe/Rome"), [60; 25]);
+        assert_eq!(lengths("2026-10-25T00:20:00Z", "2026-10-25T01:40:00Z", Scale::Quarter, "Europe/Rome"), [15; 6]);
         // By half an hour, forward and back: each leaves half an hour of the wall clock.
         assert_eq!(lengths("2026-10-03T14:00:00Z", "2026-10-03T18:00:00Z", Scale::Hour, "Australia/Lord_Howe"), [60, 60, 30, 60, 60]);
         assert_eq!(lengths("2026-04-04T13:00:00Z", "2026-04-04T17:30:00Z", Scale::Hour, "Australia/Lord_Howe"), [60, 60, 30, 60, 60]);
@@ -137,7 +138,7 @@ mod tests {
     fn the_ends_of_time_end() {
         for tz in [TimeZone::UTC, TimeZone::get("Asia/Shanghai").unwrap()] {
             for edge in [Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond()] {
-                for scale in [Scale::Hour, Scale::Day] {
+                for scale in [Scale::Quarter, Scale::Hour, Scale::Day] {
                     spans(Span { from: Ts(edge) - Ms::days(3), to: Ts(edge) + Ms::days(3) }, scale, &tz);
                 }
             }

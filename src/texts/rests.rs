@@ -1,6 +1,7 @@
 //! What a finding rests on, a sentence each: what its rule expected, what it saw, and what would clear it.
 
 use super::{Arg, Decimal, Stamp, Text, say};
+use crate::domain::detect::picture::Statistic;
 use crate::domain::finding::FindingKind;
 use crate::domain::time::Ts;
 use crate::domain::units::{Amount, Rate};
@@ -79,5 +80,17 @@ pub fn clears(kind: &FindingKind) -> Text {
         FindingKind::LeakReported { .. } | FindingKind::LeakBurstReported { .. } | FindingKind::LeakWet { .. } => say("clears.device", &[]),
         _ if kind.cause().ends_itself() => say("clears.itself", &[]),
         _ => say("clears.person", &[]),
+    }
+}
+
+/// The name of the figure that a kind of finding goes by.
+pub fn statistic(s: Statistic) -> Text {
+    match s {
+        Statistic::LeastOfDay => say("picture.least_of_day", &[]),
+        Statistic::Excess => say("picture.excess", &[]),
+        Statistic::LeastHour => say("picture.least_hour", &[]),
+        Statistic::QuietDrawn => say("picture.quiet_drawn", &[]),
+        Statistic::LeftOver => say("picture.left_over", &[]),
+        Statistic::LeastPart { hours } => say("picture.least_part", &[("hours", hours.into())]),
     }
 }

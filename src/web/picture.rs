@@ -13,7 +13,7 @@ use crate::domain::incident::{Change, Event, Incident};
 use crate::domain::topology::Topology;
 use crate::domain::units::{Amount, Rate};
 use crate::history;
-use crate::texts::{Decimal, Stamp, Text, rule, say};
+use crate::texts::{self, Decimal, Stamp, Text, rule, say};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -184,18 +184,18 @@ fn step(s: &Shown, statistic: Option<Statistic>, tz: &TimeZone) -> PictureStep {
 }
 
 fn statistic(s: Statistic, newest: &Finding) -> PictureStatistic {
-    let (code, name) = match s {
-        Statistic::LeastOfDay => ("least_of_day", say("picture.least_of_day", &[])),
-        Statistic::Excess => ("excess", say("picture.excess", &[])),
-        Statistic::LeastHour => ("least_hour", say("picture.least_hour", &[])),
-        Statistic::QuietDrawn => ("quiet_drawn", say("picture.quiet_drawn", &[])),
-        Statistic::LeftOver => ("left_over", say("picture.left_over", &[])),
-        Statistic::LeastPart { hours } => ("least_part", say("picture.least_part", &[("hours", hours.into())])),
+    let code = match s {
+        Statistic::LeastOfDay => "least_of_day",
+        Statistic::Excess => "excess",
+        Statistic::LeastHour => "least_hour",
+        Statistic::QuietDrawn => "quiet_drawn",
+        Statistic::LeftOver => "left_over",
+        Statistic::LeastPart { .. } => "least_part",
     };
     let unit = match s.measure() {
         Measure::Rate => "L/h",
         Measure::Volume => "L",
         Measure::Hours => "h",
     };
-    PictureStatistic { code, name, unit, usual: Statistic::usual(&newest.kind).map(Decimal::litres_per_hour) }
+    PictureStatistic { code, name: texts::statistic(s), unit, usual: Statistic::usual(&newest.kind).map(Decimal::litres_per_hour) }
 }
