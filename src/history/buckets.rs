@@ -1,4 +1,4 @@
-//! Hours and days of the wall clock, and how much passed in each.
+//! Quarters, hours and days of the wall clock, and how much passed in each.
 //!
 //! An interval that reaches over an edge is cut pro rata by time, so the buckets of a span sum to what its intervals sum to, to the
 //! millilitre. What is not known is never filled in: the bucket says that it is not complete.
@@ -20,6 +20,8 @@ pub(super) const SURE_OF_A_DAY: Ms = Ms::hours(3);
 /// How long a bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
+    /// A quarter of an hour of the wall clock.
+    Quarter,
     /// An hour of the wall clock.
     Hour,
     /// A day of the wall clock: 23 or 25 hours where the clocks change.
@@ -30,6 +32,7 @@ impl Scale {
     /// Where two readings around an edge are further apart, how much of the water passed on which side is a guess.
     const fn sure(self) -> Ms {
         match self {
+            Scale::Quarter => Ms::minutes(20),
             Scale::Hour => Ms::minutes(75),
             Scale::Day => SURE_OF_A_DAY,
         }
@@ -38,7 +41,8 @@ impl Scale {
     /// The bucket in which `ts` lies.
     fn around(self, ts: Ts, tz: &TimeZone) -> Span {
         match self {
-            Scale::Hour => hour(ts, tz),
+            Scale::Quarter => part(ts, Ms::minutes(15), tz),
+            Scale::Hour => part(ts, Ms::hours(1), tz),
             Scale::Day => {
                 let day = Day::of(ts, tz);
                 Span { from: day.from, to: day.to }
@@ -47,14 +51,14 @@ impl Scale {
     }
 }
 
-fn hour(ts: Ts, tz: &TimeZone) -> Span {
-    const HOUR: Ms = Ms::hours(1);
+/// The part of the day, so long, in which `ts` lies.
+fn part(ts: Ts, long: Ms, tz: &TimeZone) -> Span {
     let offset = Timestamp::from_millisecond(ts.0).map_or(0, |t| tz.to_offset(t).seconds());
-    let from = ts - Ms((ts + Ms::seconds(i64::from(offset))).0.rem_euclid(HOUR.0));
-    Span { from, to: from + HOUR }
+    let from = ts - Ms((ts + Ms::seconds(i64::from(offset))).0.rem_euclid(long.0));
+    Span { from, to: from + long }
 }
 
-/// The buckets that hold the span, which is widened to whole ones. Hours cost what the raw rows cost; of days most are told already.
+/// The buckets that hold the span, which is widened to whole ones. Hours and quarters cost what the raw rows cost; of days most are told already.
 pub fn buckets(
     reader: &Reader,
     topology: &Topology,
@@ -122,6 +126,7 @@ mod tests {
     fn buckets_follow_the_clocks_when_these_change() {
         assert_eq!(lengths("2026-10-24T10:00:00Z", "2026-10-27T00:00:00Z", Scale::Day, "Europe/Rome"), [1440, 1500, 1440, 1440]);
         assert_eq!(lengths("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z", Scale::Hour, "Europe/Rome"), [60; 25]);
+        assert_eq!(lengths("2026-10-25T00:20:00Z", "2026-10-25T01:40:00Z", Scale::Quarter, "Europe/Rome"), [15; 6]);
         // By half an hour, forward and back: each leaves half an hour of the wall clock.
         assert_eq!(lengths("2026-10-03T14:00:00Z", "2026-10-03T18:00:00Z", Scale::Hour, "Australia/Lord_Howe"), [60, 60, 30, 60, 60]);
         assert_eq!(lengths("2026-04-04T13:00:00Z", "2026-04-04T17:30:00Z", Scale::Hour, "Australia/Lord_Howe"), [60, 60, 30, 60, 60]);
@@ -133,7 +138,7 @@ mod tests {
     fn the_ends_of_time_end() {
         for tz in [TimeZone::UTC, TimeZone::get("Asia/Shanghai").unwrap()] {
             for edge in [Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond()] {
-                for scale in [Scale::Hour, Scale::Day] {
+                for scale in [Scale::Quarter, Scale::Hour, Scale::Day] {
                     spans(Span { from: Ts(edge) - Ms::days(3), to: Ts(edge) + Ms::days(3) }, scale, &tz);
                 }
             }

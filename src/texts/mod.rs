@@ -10,6 +10,7 @@ mod glossary;
 mod incident;
 mod measure;
 mod reject;
+mod rests;
 mod stamp;
 
 pub use decimal::Decimal;
@@ -19,6 +20,7 @@ pub use glossary::{Arg, say};
 pub use incident::{change, point_name};
 pub use measure::{amount, rate, register};
 pub use reject::reject;
+pub use rests::{clears, expected, seen, statistic};
 pub use stamp::Stamp;
 
 use serde::Serialize;

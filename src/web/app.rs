@@ -6,7 +6,7 @@ use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
 use super::{
     adopted, backtest, channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, photos,
-    readings, rounds, sensors, sources, topology, totals,
+    picture, readings, rounds, sensors, sources, topology, totals,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -59,6 +59,7 @@ macro_rules! served {
             get "/api/v1/export" export::export,
             get "/api/v1/incidents" incidents::incidents,
             get "/api/v1/incidents/{id}" incidents::one,
+            get "/api/v1/incidents/{id}/picture" picture::picture,
             post "/api/v1/incidents/{id}/accept" incidents::accept,
             post "/api/v1/incidents/{id}/close" incidents::close,
             get "/api/v1/sources" sources::sources,

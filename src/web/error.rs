@@ -66,6 +66,8 @@ pub enum Error {
     /// The entry has no picture, or another one.
     NoPhoto,
     PhotoThere,
+    /// A finding without a flow: of no leak, or of no meter.
+    NoPicture,
     NoJpeg,
     ReadBefore,
     NoReading,
@@ -140,6 +142,7 @@ impl Error {
             Error::NotByHand => (StatusCode::CONFLICT, "not_by_hand"),
             Error::NoPhoto => (StatusCode::NOT_FOUND, "no_photo"),
             Error::PhotoThere => (StatusCode::CONFLICT, "photo_there"),
+            Error::NoPicture => (StatusCode::CONFLICT, "no_picture"),
             Error::NoJpeg => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "no_jpeg"),
             Error::ReadBefore => (StatusCode::CONFLICT, "read_before"),
             Error::NoReading => (StatusCode::CONFLICT, "no_reading"),

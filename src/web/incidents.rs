@@ -8,7 +8,7 @@ use super::handles::{EngineDoor, Snapshots, Store};
 use super::params::{Body, Id, Params};
 use crate::domain::engine::{Command, Snapshot};
 use crate::domain::finding::{Cause, FindingKind};
-use crate::domain::incident::{Closer, Event, Incident, IncidentState};
+use crate::domain::incident::{Closer, Event, Incident, IncidentState, Joined};
 use crate::domain::topology::{PointIx, Topology};
 use crate::history;
 use crate::texts::{self, Decimal, Stamp, Text};
@@ -108,6 +108,22 @@ pub struct JoinedReport {
     finding: FindingReport,
     /// When it was over, by its rule's own proof.
     cleared_at: Option<Stamp>,
+    /// The rule's name.
+    rule: Text,
+    /// What it expected. Null of data faults and of heating, as is `seen`.
+    expected: Option<Text>,
+    seen: Option<Text>,
+    /// Null where the rule can't tell.
+    loss: Option<Loss>,
+    /// What has to be so again before it is over, and who says that it is.
+    clears: Text,
+}
+
+/// What is lost, as far as the rule can tell.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Loss {
+    least_litres_per_hour: Decimal,
+    most_litres_per_hour: Decimal,
 }
 
 /// 签收: to take an incident on.
@@ -260,20 +276,24 @@ async fn answer(done: Result<Arc<Incident>, Error>, id: String, store: &Store, t
     }
 }
 
-async fn history(store: &Store, id: &str) -> Result<Vec<Event>, Error> {
+pub(super) async fn history(store: &Store, id: &str) -> Result<Vec<Event>, Error> {
     let wanted = id.to_owned();
     let records = store.ask(move |r| r.events_of(&wanted)).await?;
     records.iter().map(events::stored).collect()
 }
 
-fn report(i: &Incident, t: &Topology) -> IncidentReport {
+/// The finding that has the figure of the headline.
+pub(super) fn headline(i: &Incident) -> Option<&Joined> {
     // What rests least says in the beginning less than leaks: where a limit has spoken too, that has the figure.
-    let newest = i.findings.iter().max_by_key(|f| (!matches!(f.finding.kind, FindingKind::LeakLeastFlow { .. }), f.finding.at));
+    i.findings.iter().max_by_key(|f| (!matches!(f.finding.kind, FindingKind::LeakLeastFlow { .. }), f.finding.at))
+}
+
+fn report(i: &Incident, t: &Topology) -> IncidentReport {
     IncidentReport {
         id: i.id.clone(),
         cause: i.cause,
         state: i.state,
-        headline: newest
+        headline: headline(i)
             .map(|f| texts::finding(texts::point_name(t, &f.finding.point), t.medium_of(&f.finding.point), &f.finding.kind, &t.tz)),
         opened_at: Stamp::new(i.opened_at, &t.tz),
         accepted: i.accepted.as_ref().map(|(at, by)| Accepted { at: Stamp::new(*at, &t.tz), by: by.clone() }),
@@ -301,9 +321,18 @@ fn place(t: &Topology, point: PointIx) -> Vec<String> {
 }
 
 fn file(i: &Incident, history: &[Event], water: Option<WaterReport>, t: &Topology) -> IncidentFile {
-    let joined = |j: &crate::domain::incident::Joined| JoinedReport {
+    let loss = |kind: &FindingKind| {
+        let (least, most) = kind.loss()?;
+        Some(Loss { least_litres_per_hour: Decimal::litres_per_hour(least), most_litres_per_hour: Decimal::litres_per_hour(most) })
+    };
+    let joined = |j: &Joined| JoinedReport {
         finding: events::finding(&j.finding, t),
         cleared_at: Stamp::maybe(j.cleared, &t.tz),
+        rule: texts::rule(j.finding.kind.code()),
+        expected: texts::expected(&j.finding.kind),
+        seen: texts::seen(&j.finding.kind, &t.tz),
+        loss: loss(&j.finding.kind),
+        clears: texts::clears(&j.finding.kind),
     };
     IncidentFile {
         incident: report(i, t),

@@ -33,6 +33,7 @@ mod pages;
 mod params;
 mod past;
 mod photos;
+mod picture;
 mod readings;
 mod rounds;
 mod sensors;

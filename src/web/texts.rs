@@ -45,6 +45,7 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
         Error::NotByHand => only("error.not_by_hand"),
         Error::NoPhoto => only("error.no_photo"),
         Error::PhotoThere => only("error.photo_there"),
+        Error::NoPicture => only("error.no_picture"),
         Error::NoJpeg => (say("error.no_jpeg", &[]), Some(Text::same("Content-Type: image/jpeg"))),
         Error::ReadBefore => only("error.read_before"),
         Error::BadTime => only("error.bad_time"),

@@ -12,4 +12,5 @@ mod living;
 mod mediums;
 mod office;
 mod outage;
+mod pictured;
 mod sensors;

@@ -11,6 +11,7 @@ mod incidents;
 mod live;
 mod operation;
 mod photos;
+mod picture;
 mod server;
 mod state;
 mod totals;

@@ -4,6 +4,7 @@ import type { Backtest } from './backtest';
 import type { Discovery } from './discovery';
 import type { Medium } from './medium';
 import { photoOf } from './photo';
+import type { Picture } from './picture';
 
 /** RFC 3339, with the offset of the compound's clocks. */
 export type Stamp = string;
@@ -167,6 +168,11 @@ export interface Finding {
   historic: boolean;
   evidence: Register[];
   cleared_at: Stamp | null;
+  rule: Text;
+  expected: Text | null;
+  seen: Text | null;
+  loss: { least_litres_per_hour: number; most_litres_per_hour: number } | null;
+  clears: Text;
 }
 export interface IncidentEvent {
   seq: number;
@@ -437,6 +443,7 @@ export const api = {
   sensors: () => all<ChangedSensors & { next: string | null }>('/api/v1/sensors', (to, page) => to.sensors.push(...page.sensors)),
   incidents: (state: 'open' | 'closed', limit = 500) => ask<Incidents>(`/api/v1/incidents?state=${state}&limit=${limit}`),
   incident: (id: string) => ask<IncidentFile>(`/api/v1/incidents/${enc(id)}`),
+  picture: (id: string, point: string, code: string) => ask<Picture>(`/api/v1/incidents/${enc(id)}/picture?point=${enc(point)}&code=${enc(code)}`),
   accept: (id: string, by: string, note: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/accept`, note ? { by, note } : { by }),
   close: (id: string, by: string, reason: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/close`, { by, reason }),
   sources: () => all<Sources>('/api/v1/sources', (to, page) => to.sources.push(...page.sources)),
