@@ -189,10 +189,13 @@ impl Balance {
             self.learn(left);
         }
         let is_news = |(before, said): (Amount, Ts)| at.ts - said >= Ms::days(1) && grown_by_half(before, Amount(over));
-        if self.out < LASTS || self.told.is_some_and(|before| !is_news(before)) {
+        if self.out < LASTS {
             return None;
         }
-        let news = if self.told.replace((Amount(over), at.ts)).is_some() { News::Grown } else { News::First };
+        let news = News::of(self.told, at.ts, is_news)?;
+        if news != News::Still {
+            self.told = Some((Amount(over), at.ts));
+        }
         let per_hour = |volume: i64| Rate(volume / STRETCH);
         let kind = FindingKind::LeakBalance {
             usual: per_hour(usual),
@@ -252,7 +255,9 @@ mod tests {
             }
             let p = passage(hour, shown(bulk, all));
             bulk += all;
-            if let Some(Said { kind: FindingKind::LeakBalance { seen, .. }, news, .. }) = balance.bulk_passed(p, subs, &TimeZone::UTC) {
+            if let Some(Said { kind: FindingKind::LeakBalance { seen, .. }, news, .. }) = balance.bulk_passed(p, subs, &TimeZone::UTC)
+                && news != News::Still
+            {
                 said.push((hour + 1, seen.0 / 1_000, news));
             }
         }

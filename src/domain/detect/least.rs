@@ -130,10 +130,13 @@ impl LeastFlow {
             let settled = at.ts - said >= Ms::hours(DAY as i64);
             if settled { grown_by_half(before, Amount(over)) } else { over / MUCH >= before.0 }
         };
-        if !long_enough || self.told.is_some_and(|before| !is_news(before)) {
+        if !long_enough {
             return None;
         }
-        let news = if self.told.replace((Amount(over), at.ts)).is_some() { News::Grown } else { News::First };
+        let news = News::of(self.told, at.ts, is_news)?;
+        if news != News::Still {
+            self.told = Some((Amount(over), at.ts));
+        }
         let per_hour = |volume: i64| Rate(volume / WINDOW as i64);
         let kind = FindingKind::LeakLeastFlow {
             usual: per_hour(usual.median),
@@ -217,7 +220,9 @@ mod tests {
             let volume = litres(q / 96, q % 96 / 4) * 250;
             register += volume;
             let p = Passage { from, to: Mark { ts: Ts((q + 1) * QUARTER), register: Amount(register) }, volume: Amount(volume) };
-            if let Some(Said { kind: FindingKind::LeakLeastFlow { usual, seen, .. }, news, .. }) = rule.passed(p, Amount::litres(1)) {
+            if let Some(Said { kind: FindingKind::LeakLeastFlow { usual, seen, .. }, news, .. }) = rule.passed(p, Amount::litres(1))
+                && news != News::Still
+            {
                 said.push((q / 4, news, usual.0 / 1_000, seen.0 / 1_000));
             }
         }
@@ -240,6 +245,24 @@ mod tests {
         assert!((240..=300).contains(&hours[1].0) && hours[1].1 == News::Grown, "{said:?}");
         assert!((10..=20).contains(&said[0].2) && (105..=125).contains(&said[0].3), "usual and seen: {said:?}");
         assert!(rule.days.iter().all(|(least, _)| least.0 < 60_000), "what was reported is not learned");
+    }
+
+    #[test]
+    fn while_it_lasts_it_is_said_again_each_hour_from_the_next_day_on_and_never_learned() {
+        let (mut rule, mut told) = (run(20, house).0, vec![]);
+        let mut register = 10_000_000;
+        for q in 20 * 96..130 * 96 {
+            let from = Mark { ts: Ts(q * QUARTER), register: Amount(register) };
+            register += (house(q / 96, q % 96 / 4) + 100) * 250;
+            let p = Passage {
+                from,
+                to: Mark { ts: Ts((q + 1) * QUARTER), register: Amount(register) },
+                volume: Amount(register - from.register.0),
+            };
+            told.extend(rule.passed(p, Amount::litres(1)).map(|s| s.news));
+        }
+        let still = told.iter().filter(|n| **n == News::Still).count();
+        assert!(told[0] == News::First && still == told.len() - 1 && still > 100 * 24, "{} of {}", still, told.len());
     }
 
     #[test]

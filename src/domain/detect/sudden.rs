@@ -175,10 +175,10 @@ impl Sudden {
             run.is_told = true;
         }
         let is_news = |(before, said): (Rate, Ts)| at.ts - said >= Ms::days(1) && grown_by_half(Amount(before.0), Amount(over.0));
-        if self.told.is_some_and(|before| !is_news(before)) {
-            return None;
+        let news = News::of(self.told, at.ts, is_news)?;
+        if news != News::Still {
+            self.told = Some((over, at.ts));
         }
-        let news = if self.told.replace((over, at.ts)).is_some() { News::Grown } else { News::First };
         let kind = FindingKind::LeakSudden { from: run.start.ts, usual: Rate(seen.0 - over.0), seen };
         let start = StartRange { earliest: run.start.ts - length.step, latest: run.start.ts + length.step };
         Some(Said { kind, start, news, evidence: vec![run.start, at] })
@@ -305,7 +305,9 @@ mod tests {
             register += (at..at + every).map(|m| litres(m) * 1_000 / 60).sum::<i64>();
             let to = Mark { ts: Ts((at + every) * 60_000), register: Amount(register) };
             let p = Passage { from, to, volume: to.register - from.register };
-            if let Some(Said { kind: FindingKind::LeakSudden { seen, .. }, news, .. }) = rule.passed(p, Amount::litres(1), &TimeZone::UTC) {
+            if let Some(Said { kind: FindingKind::LeakSudden { seen, .. }, news, .. }) = rule.passed(p, Amount::litres(1), &TimeZone::UTC)
+                && news != News::Still
+            {
                 said.push((at + every, seen.0 / 1_000, news));
             }
         }

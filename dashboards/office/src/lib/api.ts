@@ -184,6 +184,8 @@ export interface Water {
 export interface IncidentFile extends Incident {
   findings: Finding[];
   history: IncidentEvent[];
+  /** Who closes it can say that it was no leak. */
+  can_be_usual: boolean;
   water: Water | null;
 }
 
@@ -438,7 +440,9 @@ export const api = {
   incidents: (state: 'open' | 'closed', limit = 500) => ask<Incidents>(`/api/v1/incidents?state=${state}&limit=${limit}`),
   incident: (id: string) => ask<IncidentFile>(`/api/v1/incidents/${enc(id)}`),
   accept: (id: string, by: string, note: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/accept`, note ? { by, note } : { by }),
-  close: (id: string, by: string, reason: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/close`, { by, reason }),
+  /** `usual`: it was no leak. */
+  close: (id: string, by: string, reason: string, usual: boolean) =>
+    post<Incident>(`/api/v1/incidents/${enc(id)}/close`, usual ? { by, reason, not_a_leak: true } : { by, reason }),
   sources: () => all<Sources>('/api/v1/sources', (to, page) => to.sources.push(...page.sources)),
   /** 503 is an answer too: the gateway is there and says why it is not well. */
   health: () => ask<Health>('/healthz', {}, 5_000, [503]),
