@@ -121,6 +121,32 @@ async fn who_closes_an_incident_can_say_that_it_was_no_leak() {
 }
 
 #[tokio::test]
+async fn a_meter_tells_what_it_can_show_and_what_is_granted() {
+    let g = Gateway::new();
+    let young = g.get("/api/v1/meters/b15/sight").await.ok();
+    assert_eq!((young["sights"].clone(), young["granted"].clone()), (json!([]), json!([])));
+    assert_eq!(young["learning"][0]["text"]["zh"], "每日最小流量：正在学习，第 1 天，共需 10 天；在此之前只有固定限值起作用");
+    house(&g, 23);
+    let old = g.get("/api/v1/meters/b15/sight").await.ok();
+    let smallest = &old["sights"][0];
+    assert_eq!((smallest["rule"].clone(), smallest["within_hours"].clone()), (json!("leak_least_flow"), json!(57)));
+    let litres = smallest["litres_per_hour"].as_f64().unwrap();
+    assert!((10.0..100.0).contains(&litres), "the 100 L/h that were found: {smallest}");
+    assert_eq!(smallest["text"]["zh"], format!("不停漏水达 {litres:.0} 升/小时：57 小时内发现（每日最小流量）"));
+    let id = g.incident().await;
+    g.post(&format!("/api/v1/incidents/{id}/close"), r#"{"by":"王","reason":"面包房","not_a_leak":true}"#).await.ok();
+    let granted = g.get("/api/v1/meters/b15/sight").await.ok()["granted"][0].clone();
+    assert_eq!((granted["litres_per_hour"].clone(), granted["until"].clone()), (json!(100), json!("2027-03-02T23:45:00+08:00")));
+    assert_eq!(granted["text"]["zh"], "误报后按正常用水计：比平时多出的 1.7 升/分钟，至 2027-03-02 23:45:00");
+
+    let flat = g.get("/api/v1/meters/101/sight").await.ok();
+    assert!(!flat["sights"].as_array().unwrap().is_empty(), "what any home does is known: {flat}");
+    assert_eq!(g.get("/api/v1/meters/rope/sight").await.problem(404)["code"], "unknown_meter");
+    assert_eq!(g.get("/api/v1/meters/nobody/sight").await.problem(404)["code"], "unknown_meter");
+    assert_eq!(g.get("/api/v1/meters/b15/sight?x=1").await.problem(400)["code"], "unknown_parameter");
+}
+
+#[tokio::test]
 async fn a_limit_is_a_limit() {
     let g = Gateway::new();
     leak(&g);

@@ -9,6 +9,8 @@
 //! Two kinds of leaks: one that runs all the time, and a cistern that runs, rests and runs again. Of the second only hours that are usually
 //! quiet tell.
 
+mod sight;
+
 use super::steps::{HOUR, Step, Steps, hour_of_day};
 use super::{News, Passage, Said};
 use crate::domain::finding::{FindingKind, Mark, StartRange};

@@ -4,6 +4,7 @@
 //! night lifts it by all that it lets out; a morning of guests, a garden, a pool lift it hardly. What is reported is not learned: the days
 //! since then are no measure, and the excess is followed until it is gone, and told again when it has grown by half.
 
+use super::sight::{Learning, Sight, by_pulse};
 use super::steps::{HOUR, Step, Steps};
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
@@ -85,6 +86,28 @@ impl LeastFlow {
         running.passed(p, HOUR, &mut |hour| said = self.ended(hour, p.to, pulse).or(said.take()));
         self.running = running;
         said
+    }
+
+    /// What it can show now.
+    pub fn sees(&self, pulse: Amount) -> Result<Vec<Sight>, Learning> {
+        let sights = |pulse| {
+            let usual = self.usual(pulse)?;
+            // A night may be quieter than most.
+            let mut all: Vec<i64> = self.days.iter().map(|(least, _)| least.0).collect();
+            all.sort_unstable();
+            let quieter = usual.median - all.get(1).copied()?;
+            let smallest = (usual.high - usual.median + usual.spread / 2).max(usual.mean / 20).max(pulse.0 + pulse.0 / 5);
+            let sight = |halves: i64, lasts: u32| {
+                // Whole pulses, the first beyond the threshold; over two hours. All quiet hours of before must be out of the day.
+                let least = (halves * usual.spread / 2).max(smallest);
+                let seen = (least / pulse.0.max(1) + 1) * pulse.0.max(1) + quieter;
+                let within = Ms::hours(KEPT as i64 + i64::from(lasts) + 2);
+                Sight { rule: "leak_least_flow", rate: Rate(seen / WINDOW as i64), within, by_the_clock: None, by_pulse: false }
+            };
+            Some(vec![sight(FAINT_HALVES, FAINT_HOURS), sight(STRONG_HALVES, STRONG_HOURS)])
+        };
+        let fine = sights(pulse.min(Amount::litres(1))).unwrap_or_default();
+        sights(pulse).map(|s| by_pulse(s, &fine)).ok_or_else(|| Learning::mute("leak_least_flow", self.days.len(), FIRST_DAYS))
     }
 
     /// A whole hour is over.

@@ -10,6 +10,7 @@ pub mod hourly;
 pub mod learned;
 pub mod least;
 pub mod monthly;
+pub mod sight;
 pub mod silence;
 mod steps;
 pub mod sudden;

@@ -4,6 +4,7 @@
 //! reported when it comes to more than [`MEAN_HOURS`] of the mean flow, to more than chance, and to more than any such run of the last four
 //! weeks. People work by the clock: what begins with the full hour may be a pool, a garden or craftsmen, and has to last longer than they do.
 
+use super::sight::{Learning, Sight, by_pulse};
 use super::steps::{HOUR, Length, QUARTER, Step, Steps, hour_of_day, time_of_day};
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
@@ -115,6 +116,22 @@ impl Sudden {
         });
         (self.hours, self.quarters) = (hours, quarters);
         said
+    }
+
+    /// What it can show now.
+    pub fn sees(&self, pulse: Amount) -> Result<Vec<Sight>, Learning> {
+        if self.usual.is_none() {
+            return Err(Learning::mute("leak_sudden", self.days.len(), FIRST_DAYS));
+        }
+        let length = if self.finest.is_some() { QUARTER } else { HOUR };
+        let largest = self.runs.iter().copied().max().unwrap_or_default();
+        let sights = |pulse: Amount| {
+            let usual = Usual::of_days(&self.days, pulse);
+            // By hours it cannot be told whether something begins by the clock: only what lasts longer than people work is sure.
+            let within = if length == QUARTER { vec![Ms::hours(2), Ms::hours(12)] } else { vec![WORK + Ms::hours(2)] };
+            within.into_iter().map(|within| usual.sight(within, length, largest, pulse)).collect::<Vec<_>>()
+        };
+        Ok(by_pulse(sights(pulse), &sights(pulse.min(Amount::litres(1)))))
     }
 
     fn step(&mut self, step: Step, length: Length, at: Mark, pulse: Amount, tz: &TimeZone) -> Option<Said> {
@@ -269,6 +286,37 @@ impl Usual {
             spread[k] = Amount(told.max(handful).max(pulse.0 * 2 / 5).max(mean.0 / 50).max(1_000));
         }
         Usual { hour, spread, mean }
+    }
+
+    /// The smallest flow that is told within so long, whenever it begins.
+    fn sight(&self, within: Ms, length: Length, largest: Amount, pulse: Amount) -> Sight {
+        let per_hour = HOUR.step.0 / length.step.0;
+        // The step in which it begins, and the reading that ends the last one, tell nothing.
+        let steps = within.0 / length.step.0 - 1;
+        let of_step = |k: usize| if length == HOUR { self.spread[k].0 } else { (self.spread[k].0 * 6 / 10).max(pulse.0 * 2 / 5) };
+        // No step may fall below what a run has: by chance, or by a pulse that comes in the next one.
+        let highest = (0..24).map(of_step).max().unwrap_or_default();
+        // Between two hours the usual goes straight; people may stop with the stroke.
+        let steepest = (0..24).map(|k| (self.hour[(k + 23) % 24].0 - self.hour[k].0).abs()).max().unwrap_or_default();
+        let edge = if length == HOUR { 0 } else { steepest * 3 / 8 };
+        let unbroken = self.mean.0 * ABOVE / 100 + (2 * highest + pulse.0) * per_hour + edge;
+        let much = (0..24).map(|begins| {
+            let variance: i64 = (0..steps)
+                .map(|i| of_step((begins + usize::try_from(i / per_hour).unwrap_or(0)) % 24) / 10)
+                .map(|s| s.saturating_mul(s))
+                .sum();
+            // One spread more than is demanded: it may be a quiet day.
+            let chance = (SPREADS + 1) * variance.isqrt() * 10;
+            (self.mean.0 * MEAN_HOURS / 10).max(chance).max(largest.0 * LARGEST / 100)
+        });
+        let rate = (much.max().unwrap_or_default() * per_hour / steps.max(1)).max(unbroken).max(LEAST.0);
+        Sight {
+            rule: "leak_sudden",
+            rate: Rate(rate),
+            within,
+            by_the_clock: Some(WORK + HOUR.step).filter(|most| within < *most),
+            by_pulse: false,
+        }
     }
 
     /// What passes in a step from `from` on, and how much that varies.

@@ -17,6 +17,7 @@ mod point;
 mod silences;
 mod snapshot;
 mod source;
+mod study;
 
 pub use checkpoint::{CHECKPOINT_FORM, Checkpoint, SourceMemory};
 pub use heat::HeatMemory;
@@ -29,6 +30,7 @@ use point::Spoken;
 pub use point::{Came, Here, PointMemory};
 pub use snapshot::{BadPayload, PointState, Snapshot, SourceState};
 pub use source::{Raised, Recent};
+pub use study::Study;
 
 use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::detect::balance::Subs;

@@ -294,6 +294,14 @@ export interface ReadReport extends Entry {
   used_kilowatt_hours: number | null;
 }
 
+/** What a meter can show, and what counts as usual by a person's word. */
+export interface Sight {
+  at: Stamp;
+  sights: { text: Text }[];
+  learning: { text: Text }[];
+  granted: { text: Text }[];
+}
+
 export interface Peer<S> {
   state: S;
   since: Stamp;
@@ -464,6 +472,7 @@ export const api = {
   flow: (meter: string, from: number | Stamp, to: number | Stamp, resolution: Resolution | 'auto') =>
     ask<Flow>(`/api/v1/meters/${enc(meter)}/flow?from=${enc(from)}&to=${enc(to)}&resolution=${resolution}&limit=5000`),
   readings: (meter: string, from: number, to: number) => ask<Readings>(`/api/v1/meters/${enc(meter)}/readings?from=${from}&to=${to}&limit=5000`),
+  sight: (meter: string) => ask<Sight>(`/api/v1/meters/${enc(meter)}/sight`),
   ledger: (meter: string) => ask<Ledger>(`/api/v1/meters/${enc(meter)}/ledger`),
   state: (meter: string, what: Statement) => post<Entry>(`/api/v1/meters/${enc(meter)}/ledger`, what),
   undo: (entry: number, by: string, why: string) => post<Entry>(`/api/v1/ledger/${entry}/undo`, { by, why }),
