@@ -180,3 +180,78 @@ fn what_another_rule_shows_better_and_what_cannot_flow_is_left_out() {
     };
     assert_eq!(all.sorted(Rate::litres(8_000)).sights, [sight(60, 50), sight(650, 1)]);
 }
+
+/// Hours until something new is said by the balance of a house of twelve flats, whose riser leaks `leak` millilitres an hour from hour `begins` on.
+fn riser(begins: i64, leak: i64, sees: &mut Vec<Sights>) -> Option<i64> {
+    let (mut learned, mut said) = (Learned::default(), None);
+    let subs = Subs::of(std::iter::repeat_n(Amount::litres(10), 13));
+    let shown = |exact: i64| Amount(exact / 10_000 * 10_000);
+    let (mut flats, mut bulk) = ([0i64; 12], 0i64);
+    for hour in 0..begins + 80 {
+        let mark = |h: i64, exact: i64| Mark { ts: Ts(0) + Ms::hours(h), register: shown(exact) };
+        let passage =
+            |before: i64, after: i64| Passage { from: mark(hour, before), to: mark(hour + 1, after), volume: shown(after) - shown(before) };
+        let bulk_before = bulk;
+        for (flat, register) in (0..).zip(&mut flats) {
+            let used = (0..4).map(|q| household(flat, hour * 4 + q)).sum::<i64>() * 1_000;
+            learned.sub_passed(passage(*register, *register + used));
+            *register += used;
+            bulk += used;
+        }
+        bulk += if hour >= begins { leak } else { 0 };
+        if hour == begins {
+            sees.push(learned.sees(PointKind::Bulk, Amount::litres(10), subs, Rate::litres(100_000)));
+        }
+        learned.passed(PointKind::Bulk, passage(bulk_before, bulk), Amount::litres(10), subs, &TimeZone::UTC, |s| {
+            if s.news == News::First && s.kind.code() == "leak_balance" {
+                said = said.or(Some(hour + 1 - begins));
+            }
+        });
+    }
+    said
+}
+
+#[test]
+fn a_riser_behind_its_sub_meters() {
+    let mut sees = vec![];
+    assert_eq!(riser(30 * 24, 0, &mut sees), None);
+    let of_balance = |s: &Sights| s.sights.iter().find(|s| s.rule == "leak_balance").copied();
+    let sight = of_balance(&sees[0]).unwrap();
+    assert!(sight.rate.0 < 60_000, "{sight:?}");
+    for hour in [0, 3, 4, 9, 15, 21] {
+        let told = riser(30 * 24 + hour, sight.rate.0, &mut vec![]).unwrap_or(i64::MAX);
+        assert!(told <= sight.within.0 / 3_600_000, "{sight:?} from {hour} o'clock: {told} h");
+        assert_eq!(riser(30 * 24 + hour, sight.rate.0 / 4, &mut vec![]), None, "a quarter of {sight:?} from {hour} o'clock");
+    }
+}
+
+#[test]
+fn a_heating_loop() {
+    let mut learned = Learned::default();
+    let hour = |learned: &mut Learned, h: i64, litres: i64| {
+        let mark = |h: i64| Mark { ts: Ts(0) + Ms::hours(h), register: Amount::litres(h) };
+        let p = Passage { from: mark(h), to: mark(h + 1), volume: Amount::litres(litres) };
+        let mut said = false;
+        learned.passed(PointKind::MakeUp, p, Amount::litres(10), Subs::default(), &TimeZone::UTC, |s| said |= s.news == News::First);
+        said
+    };
+    let of = |learned: &Learned| learned.sees(PointKind::MakeUp, Amount::litres(10), Subs::default(), Rate::litres(100_000));
+    assert_eq!(of(&learned).learning.iter().map(|l| (l.days, l.of)).collect::<Vec<_>>(), [(0, 3)]);
+    // Twice a day the switch fills up.
+    let usual = |h: i64| if h % 12 == 5 { 20 } else { 0 };
+    for h in 0..10 * 24 {
+        assert!(!hour(&mut learned, h, usual(h)));
+    }
+    let sights = of(&learned).sights;
+    assert!(!sights.is_empty());
+    for s in sights {
+        for begins in [240, 245, 251] {
+            let mut began = learned.clone();
+            (240..begins).for_each(|h| assert!(!hour(&mut began, h, usual(h))));
+            // Pulses of ten litres, one when it is full.
+            let (hours, shown) = (s.within.0 / 3_600_000, |h: i64| (h - begins) * s.rate.0 / 10_000 * 10);
+            let told = (begins..begins + hours).any(|h| hour(&mut began, h, usual(h) + shown(h + 1) - shown(h)));
+            assert!(told, "{s:?} from hour {begins}");
+        }
+    }
+}
