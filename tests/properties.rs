@@ -127,7 +127,9 @@ impl Play {
                 self.gateway.handle(self.now, &Input::Refused(refused));
             }
             Step::Accept { n } => self.command(*n, |incident| Command::Accept { incident, by: "王".into(), note: None }),
-            Step::Close { n } => self.command(*n, |incident| Command::Close { incident, by: "李".into(), reason: "修好".into() }),
+            Step::Close { n } => {
+                self.command(*n, |incident| Command::Close { incident, by: "李".into(), reason: "修好".into(), not_a_leak: n % 2 == 1 });
+            }
             Step::Disconnect => {
                 self.connected = None;
                 self.gateway.engine.disconnected();

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 ///
 /// Exit codes: 0 done, 1 `store check` found something, 64 wrong usage, 65 wrong data, 66 no such input, 70 a bug or a part that died, 73 the output file stands already, 74 input or output failed, 77 no permission, 78 wrong config, 141 the reader of stdout went away.
 #[derive(Debug, Parser)]
-#[command(name = "heyun", version, subcommand_required = true, arg_required_else_help = false)]
+#[command(name = "heyun", version, subcommand_required = true, arg_required_else_help = false, max_term_width = 100)]
 pub struct Cli {
     /// Form of the log lines on stderr.
     #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]

@@ -183,6 +183,10 @@ impl EngineThread {
                 Woken::Command(CommandRequest::Incident(command, reply)) => self.command(command, reply),
                 Woken::Command(CommandRequest::Amend(amend, reply)) => self.amend(&amend, reply)?,
                 Woken::Command(CommandRequest::Read(hand, reply)) => self.read_by_hand(&hand, reply)?,
+                Woken::Command(CommandRequest::Study(point, reply)) => {
+                    let study = self.engine.study(point, clock::now()).map(Arc::new);
+                    answer(reply, study.ok_or(CommandError::UnknownPoint { point: String::new() }));
+                }
                 Woken::Ping(reply) => {
                     self.writer.ping()?;
                     answer(reply, ());

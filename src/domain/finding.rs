@@ -181,6 +181,14 @@ impl FindingKind {
         }
     }
 
+    /// The rule that says it: its code, but that of a home has two and speaks of one matter.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            FindingKind::LeakSteady { .. } | FindingKind::LeakCistern { .. } => "home",
+            other => other.code(),
+        }
+    }
+
     /// Somebody must go now, at night as well: water runs away, somebody called, or pipes are about to burst.
     pub fn is_pressing(&self) -> bool {
         matches!(self.cause(), Cause::Leak | Cause::Emergency) || matches!(self, FindingKind::FrostRisk { .. })

@@ -216,7 +216,7 @@ fn taken(f: &Facts, t: &Topology) -> Option<Text> {
 
 fn closing(f: &Facts, t: &Topology) -> Option<Text> {
     let (_, by, reason) = f.incident.closed.as_ref()?;
-    Some(texts::change(&Change::Closed { by: by.clone(), reason: one_line(reason) }, t))
+    Some(texts::change(&Change::Closed { by: by.clone(), reason: one_line(reason), granted: vec![] }, t))
 }
 
 /// A person's words without line breaks: they could look like another message.

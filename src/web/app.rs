@@ -6,7 +6,7 @@ use super::handles::{App, Handles};
 use super::live::{STREAMS, Streams};
 use super::{
     adopted, backtest, channels, discovery, export, flow, health, incidents, ledger, live, meters, metrics, overview, pages, photos,
-    picture, readings, rounds, sensors, sources, topology, totals,
+    picture, readings, rounds, sensors, sight, sources, topology, totals,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
@@ -45,6 +45,7 @@ macro_rules! served {
             get "/api/v1/topology" topology::topology,
             get "/api/v1/meters" meters::meters,
             get "/api/v1/meters/{id}" meters::one,
+            get "/api/v1/meters/{id}/sight" sight::sight,
             get "/api/v1/meters/{id}/readings" readings::readings,
             get "/api/v1/meters/{id}/flow" flow::flow,
             get "/api/v1/meters/{id}/ledger" ledger::ledger,

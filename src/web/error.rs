@@ -100,6 +100,7 @@ pub enum Error {
         by: String,
     },
     AlreadyClosed,
+    NothingLearned,
     /// All readers of the store, or the engine's queue, are taken.
     Busy,
     TooManyStreams,
@@ -158,6 +159,7 @@ impl Error {
             Error::BadField { .. } => (StatusCode::BAD_REQUEST, "bad_field"),
             Error::AlreadyAccepted { .. } => (StatusCode::CONFLICT, "already_accepted"),
             Error::AlreadyClosed => (StatusCode::CONFLICT, "already_closed"),
+            Error::NothingLearned => (StatusCode::CONFLICT, "nothing_learned"),
             Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Error::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "too_many_streams"),
             Error::TooManyExports => (StatusCode::SERVICE_UNAVAILABLE, "too_many_exports"),
@@ -208,6 +210,7 @@ impl From<CommandError> for Error {
             CommandError::UnknownIncident => Error::UnknownIncident { id: String::new() },
             CommandError::AlreadyAccepted { by } => Error::AlreadyAccepted { by },
             CommandError::AlreadyClosed => Error::AlreadyClosed,
+            CommandError::NothingLearned => Error::NothingLearned,
             CommandError::BadField { field, limit } => Error::BadField { field, limit },
             CommandError::UnknownPoint { .. } => Error::NoRegister,
             CommandError::UnknownEntry { entry } => Error::UnknownEntry { id: entry.to_string() },

@@ -42,6 +42,8 @@ pub struct EventReport {
     note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Of a closing that says that it was no leak: until when what was seen counts as usual. Else null.
+    usual_until: Option<Stamp>,
 }
 
 /// What a rule states about a metering point.
@@ -341,18 +343,20 @@ pub fn report(e: &Event, topology: &Topology) -> EventReport {
         by: None,
         note: None,
         reason: None,
+        usual_until: None,
     };
     match &e.change {
         Change::Opened { .. } => {}
         Change::Found { finding: f } => r.finding = Some(finding(f, topology)),
         Change::Cleared { point, code } => (r.point, r.rule) = (Some(point.clone()), Some(code.clone())),
         Change::Accepted { by, note } => (r.by, r.note) = (Some(by.clone()), note.clone()),
-        Change::Closed { by, reason } => {
+        Change::Closed { by, reason, granted } => {
             r.by = match by {
                 Closer::Person { name } => Some(name.clone()),
                 Closer::Meter => None,
             };
             r.reason = Some(reason.clone());
+            r.usual_until = Stamp::maybe(granted.iter().map(|g| g.until).max(), &topology.tz);
         }
     }
     r

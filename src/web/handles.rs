@@ -9,9 +9,9 @@ use super::live::Streams;
 use super::overview::Board;
 use super::tagged::Answers;
 use crate::domain::amendment::Entry;
-use crate::domain::engine::{Amend, Command, CommandError, HandReading, Snapshot};
+use crate::domain::engine::{Amend, Command, CommandError, HandReading, Snapshot, Study};
 use crate::domain::incident::Incident;
-use crate::domain::topology::Topology;
+use crate::domain::topology::{PointIx, Topology};
 use crate::store::{Photo, Photos, READER_CONNECTIONS, ReadError, Reader};
 use axum::extract::FromRef;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub enum CommandRequest {
     Incident(Command, Reply<Incident>),
     Amend(Amend, Reply<Entry>),
     Read(HandReading, Reply<Entry>),
+    /// Changes nothing, and is answered at once.
+    Study(PointIx, Reply<Study>),
 }
 
 /// How long a request waits for its turn at the store.
@@ -209,6 +211,11 @@ impl EngineDoor {
     /// Has a hand reading taken. What comes back is durable.
     pub async fn read_by_hand(&self, hand: HandReading) -> Result<Arc<Entry>, Error> {
         self.ask(|reply| CommandRequest::Read(hand, reply)).await
+    }
+
+    /// What is known of a point's habits.
+    pub async fn study(&self, point: PointIx) -> Result<Arc<Study>, Error> {
+        self.ask(|reply| CommandRequest::Study(point, reply)).await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> CommandRequest) -> Result<Arc<T>, Error> {

@@ -86,6 +86,8 @@ pub struct IncidentFile {
     findings: Vec<JoinedReport>,
     /// Of a leak: what flowed through its first meter since it began. Null where there is none, or nothing of it was read.
     water: Option<WaterReport>,
+    /// A rule that learns has spoken in it: who closes it can say that it was no leak.
+    can_be_usual: bool,
     /// Everything that happened to it, oldest first.
     history: Vec<EventReport>,
 }
@@ -145,6 +147,9 @@ pub struct CloseRequest {
     by: String,
     /// 1 to 2000 characters.
     reason: String,
+    /// 误报: it was no leak. What the rules that learn have seen counts as usual for these meters, for 90 days or until it has ended for a week.
+    #[serde(default)]
+    not_a_leak: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -261,7 +266,7 @@ pub async fn close(
     Id(id): Id,
     Body(b): Body<CloseRequest>,
 ) -> Result<Json<IncidentReport>, Error> {
-    let command = Command::Close { incident: id.clone(), by: b.by, reason: b.reason };
+    let command = Command::Close { incident: id.clone(), by: b.by, reason: b.reason, not_a_leak: b.not_a_leak };
     let done = engine.command(command).await;
     answer(done, id, &store, &topology).await
 }
@@ -338,6 +343,7 @@ fn file(i: &Incident, history: &[Event], water: Option<WaterReport>, t: &Topolog
         incident: report(i, t),
         findings: i.findings.iter().map(joined).collect(),
         water,
+        can_be_usual: i.findings.iter().any(|f| f.finding.kind.is_learned() && f.cleared.is_none()),
         history: history.iter().map(|e| events::report(e, t)).collect(),
     }
 }

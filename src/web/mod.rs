@@ -38,6 +38,7 @@ mod readings;
 mod rounds;
 mod sensors;
 mod server;
+mod sight;
 mod sources;
 mod tagged;
 mod texts;

@@ -66,6 +66,7 @@ pub fn error(e: &Error) -> (Text, Option<Text>) {
         }
         Error::AlreadyAccepted { by } => (say("error.already_accepted", &[("by", by.into())]), None),
         Error::AlreadyClosed => only("error.already_closed"),
+        Error::NothingLearned => only("error.nothing_learned"),
         Error::Busy => only("error.busy"),
         Error::TooManyStreams => only("error.too_many_streams"),
         Error::TooManyExports => only("error.too_many_exports"),

@@ -63,7 +63,9 @@ impl Heard {
         self.exact += millilitres;
         let volume = after.register - before.register;
         self.seen.push(Seen { from, flow: Some(volume.per(self.step.0)), behind: None });
-        self.said.extend(rule(Passage { from: before, to: after, volume }).map(|s| (after.ts, s)));
+        // That it goes on is no alarm.
+        let said = rule(Passage { from: before, to: after, volume }).filter(|s| s.news != News::Still);
+        self.said.extend(said.map(|s| (after.ts, s)));
     }
 
     /// From `lead` before the leak until `after` its last alarm.
@@ -176,7 +178,7 @@ fn looped() -> Told {
     for hour in 0..start + 2 * 24 {
         let topped = if matches!(hour % 24, 6 | 12 | 19) { 4 + chance(hour, 3) } else { 0 };
         let litres = topped + i64::from(hour >= start) * (9 + chance(hour, 3));
-        heard.passed(litres * 1_000, &mut |p| rule.passed(p, Amount::litres(1)).filter(|s| s.news != News::Still));
+        heard.passed(litres * 1_000, &mut |p| rule.passed(p, Amount::litres(1)));
     }
     heard.told(Ts(0) + Ms::hours(start), Ms::days(4), Ms::days(1))
 }

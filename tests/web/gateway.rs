@@ -222,6 +222,10 @@ impl Core {
                 }
                 let _ = reply.send(answer);
             }
+            CommandRequest::Study(point, reply) => {
+                let study = self.engine.study(point, self.now).map(Arc::new);
+                let _ = reply.send(study.ok_or(heyun::domain::engine::CommandError::Unavailable));
+            }
             CommandRequest::Read(hand, reply) => {
                 let reader = self.reader.clone();
                 let mut past = |source, ts| Ok(reader.lookup(source, ts).unwrap());

@@ -87,6 +87,83 @@ async fn people_accept_and_close_and_what_they_are_told_is_stored() {
     assert_eq!(g.get("/api/v1/incidents?state=open").await.ok()["incidents"], json!([]));
 }
 
+/// A house of 300 L/h by day and 40 by night, and from the 20th day on 100 more.
+fn house(g: &Gateway, days: i64) {
+    let mut litres = 0;
+    let quarters = (0..days * 96).map(|q| {
+        let rate = if q % 96 < 20 { 40 } else { 300 } + if q >= 20 * 96 { 100 } else { 0 };
+        litres += rate / 4;
+        (q * 15, 1_000 + litres)
+    });
+    g.core().bulk(&quarters.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_closes_an_incident_can_say_that_it_was_no_leak() {
+    let g = Gateway::new();
+    house(&g, 23);
+    let id = g.incident().await;
+    assert_eq!(g.get(&format!("/api/v1/incidents/{id}")).await.ok()["can_be_usual"], json!(true));
+    let path = format!("/api/v1/incidents/{id}/close");
+    assert_eq!(g.post(&path, r#"{"by":"王","not_a_leak":true}"#).await.problem(400)["code"], "bad_body", "not without a reason");
+    assert_eq!(g.post(&path, r#"{"by":"王","reason":" ","not_a_leak":true}"#).await.problem(400)["parameter"], "reason");
+    let i = g.post(&path, r#"{"by":"王","reason":"面包房","not_a_leak":true}"#).await.ok();
+    assert_eq!(i["closed"]["reason"], "面包房");
+    let file = g.get(&format!("/api/v1/incidents/{id}")).await.ok();
+    let last = file["history"].as_array().unwrap().last().unwrap().clone();
+    let until = "2027-03-02 23:45:00";
+    assert_eq!(last["text"]["zh"], format!("王 已结案，判为误报：面包房。15号楼总表 比平时多出的 1.7 升/分钟，至 {until} 按正常用水计"));
+    assert_eq!(
+        last["text"]["en"],
+        format!("Closed by 王 as not a leak: 面包房. Usual until {until}: at 15号楼总表 1.7 L/min above what was usual")
+    );
+    assert_eq!(last["usual_until"], "2027-03-02T23:45:00+08:00");
+}
+
+#[tokio::test]
+async fn a_meter_tells_what_it_can_show_and_what_is_granted() {
+    let g = Gateway::new();
+    let young = g.get("/api/v1/meters/b15/sight").await.ok();
+    assert_eq!((young["sights"].clone(), young["granted"].clone()), (json!([]), json!([])));
+    assert_eq!(young["learning"][0]["text"]["zh"], "每日最小流量：正在学习，第 1 天，共需 10 天；在此之前只有固定限值起作用");
+    house(&g, 23);
+    let old = g.get("/api/v1/meters/b15/sight").await.ok();
+    let smallest = &old["sights"][0];
+    assert_eq!((smallest["rule"].clone(), smallest["within_hours"].clone()), (json!("leak_least_flow"), json!(57)));
+    let litres = smallest["litres_per_hour"].as_f64().unwrap();
+    assert!((10.0..100.0).contains(&litres), "the 100 L/h that were found: {smallest}");
+    assert_eq!(smallest["text"]["zh"], format!("不停漏水达 {litres:.0} 升/小时：57 小时内发现（每日最小流量）"));
+    let id = g.incident().await;
+    g.post(&format!("/api/v1/incidents/{id}/close"), r#"{"by":"王","reason":"面包房","not_a_leak":true}"#).await.ok();
+    let granted = g.get("/api/v1/meters/b15/sight").await.ok()["granted"][0].clone();
+    assert_eq!((granted["litres_per_hour"].clone(), granted["until"].clone()), (json!(100), json!("2027-03-02T23:45:00+08:00")));
+    assert_eq!(granted["text"]["zh"], "误报后按正常用水计：比平时多出的 1.7 升/分钟，至 2027-03-02 23:45:00");
+
+    let flat = g.get("/api/v1/meters/101/sight").await.ok();
+    assert!(!flat["sights"].as_array().unwrap().is_empty(), "what any home does is known: {flat}");
+    assert_eq!(g.get("/api/v1/meters/rope/sight").await.problem(404)["code"], "unknown_meter");
+    assert_eq!(g.get("/api/v1/meters/nobody/sight").await.problem(404)["code"], "unknown_meter");
+    assert_eq!(g.get("/api/v1/meters/b15/sight?x=1").await.problem(400)["code"], "unknown_parameter");
+}
+
+#[tokio::test]
+async fn a_limit_is_a_limit() {
+    let g = Gateway::new();
+    leak(&g);
+    let id = g.incident().await;
+    assert_eq!(g.get(&format!("/api/v1/incidents/{id}")).await.ok()["can_be_usual"], json!(false));
+    let path = format!("/api/v1/incidents/{id}/close");
+    let p = g.post(&path, r#"{"by":"王","reason":"洗水箱","not_a_leak":true}"#).await.problem(409);
+    assert_eq!(p["code"], "nothing_learned");
+    assert_eq!(g.get(&format!("/api/v1/incidents/{id}")).await.ok()["state"], "detected");
+    let file = g.post(&path, r#"{"by":"王","reason":"洗水箱","not_a_leak":false}"#).await.ok();
+    assert_eq!(file["state"], "closed");
+    assert_eq!(
+        g.get(&format!("/api/v1/incidents/{id}")).await.ok()["history"].as_array().unwrap().last().unwrap()["usual_until"],
+        Value::Null
+    );
+}
+
 #[tokio::test]
 async fn a_silence_ends_by_itself_and_says_so() {
     let g = Gateway::new();

@@ -3,6 +3,7 @@
 //! Registers are exact over a long time: over a day the rounding of the pulses adds up to a pulse per meter, however many passed. What is left
 //! is common use, the slips of meters that run slow, and what leaks from the risers. The first two are learned.
 
+use super::sight::{Learning, Sight, by_pulse};
 use super::steps::{HOUR, hour_of_day};
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
@@ -106,6 +107,32 @@ impl Balance {
         said
     }
 
+    /// What it can show now.
+    pub fn sees(&self, subs: Subs) -> Result<Vec<Sight>, Learning> {
+        let n = self.days.len();
+        if n < FIRST_DAYS {
+            return Err(Learning::mute("leak_balance", n, FIRST_DAYS));
+        }
+        let mut sorted: Vec<i64> = self.days.iter().map(|d| d.0).collect();
+        sorted.sort_unstable();
+        let (usual, high, low) = (sorted[n / 2], sorted[n - 2], sorted[1]);
+        let mut deviations: Vec<i64> = sorted.iter().map(|d| (d - usual).abs()).collect();
+        deviations.sort_unstable();
+        let known = self.hours.iter().filter(|p| p.bulk_known >= HOUR.step);
+        let (hours, bulk) = known.fold((0, Amount::ZERO), |(n, sum), p| (n + 1, sum + p.bulk));
+        let bulk = bulk.scaled(STRETCH, hours.max(1));
+        let sights = |rounding: Amount| {
+            let spread = (deviations[n / 2] * 3 / 2).max(rounding.0).max(bulk.0 / 200).max(1);
+            let over = (HALVES * spread / 2).max(high - usual + spread).max(bulk.0 / 50);
+            // What is left over may be less on that day, by as much as it was on another, or by the rounding.
+            let rate = Rate((over + (usual - low).max(rounding.0)) / STRETCH);
+            // The stretches must reach over the dead hour: it may just have passed. And who is late is waited for.
+            let within = Ms::hours(24 + i64::from(LASTS) + 1 + PATIENCE);
+            vec![Sight { rule: "leak_balance", rate, within, by_the_clock: None, by_pulse: false }]
+        };
+        Ok(by_pulse(sights(subs.rounding), &sights(Amount::ZERO)))
+    }
+
     fn hour(&self, number: i64) -> Option<&Pair> {
         self.hours.get(usize::try_from(number - self.first).ok()?)
     }
@@ -189,10 +216,13 @@ impl Balance {
             self.learn(left);
         }
         let is_news = |(before, said): (Amount, Ts)| at.ts - said >= Ms::days(1) && grown_by_half(before, Amount(over));
-        if self.out < LASTS || self.told.is_some_and(|before| !is_news(before)) {
+        if self.out < LASTS {
             return None;
         }
-        let news = if self.told.replace((Amount(over), at.ts)).is_some() { News::Grown } else { News::First };
+        let news = News::of(self.told, at.ts, is_news)?;
+        if news != News::Still {
+            self.told = Some((Amount(over), at.ts));
+        }
         let per_hour = |volume: i64| Rate(volume / STRETCH);
         let kind = FindingKind::LeakBalance {
             usual: per_hour(usual),
@@ -252,7 +282,9 @@ mod tests {
             }
             let p = passage(hour, shown(bulk, all));
             bulk += all;
-            if let Some(Said { kind: FindingKind::LeakBalance { seen, .. }, news, .. }) = balance.bulk_passed(p, subs, &TimeZone::UTC) {
+            if let Some(Said { kind: FindingKind::LeakBalance { seen, .. }, news, .. }) = balance.bulk_passed(p, subs, &TimeZone::UTC)
+                && news != News::Still
+            {
                 said.push((hour + 1, seen.0 / 1_000, news));
             }
         }

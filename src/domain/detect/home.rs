@@ -9,6 +9,8 @@
 //! Two kinds of leaks: one that runs all the time, and a cistern that runs, rests and runs again. Of the second only hours that are usually
 //! quiet tell.
 
+mod sight;
+
 use super::steps::{HOUR, Step, Steps, hour_of_day};
 use super::{News, Passage, Said};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
@@ -303,10 +305,10 @@ impl Home {
         // The next size of the row is no growth yet; and how much a cistern lets out is hardly known.
         let is_steady = matches!(leak, Leak::Steady(_));
         let is_news = |(before, said): (Rate, Ts)| is_steady && at.ts - said >= Ms::days(1) && size.0 * 10 >= before.0 * 19;
-        if self.told.is_some_and(|before| !is_news(before)) {
-            return None;
+        let news = News::of(self.told, at.ts, is_news)?;
+        if news != News::Still {
+            self.told = Some((size, at.ts));
         }
-        let news = if self.told.replace((size, at.ts)).is_some() { News::Grown } else { News::First };
         let start = StartRange { earliest: since.ts - HOUR.step, latest: since.ts + Ms::hours(3) };
         Some(Said { kind, start, news, evidence: if since == at { vec![at] } else { vec![since, at] } })
     }
@@ -449,7 +451,9 @@ mod tests {
             exact += litres(hour / 24, hour % 24);
             let to = mark(hour + 1, exact);
             let p = Passage { from, to, volume: to.register - from.register };
-            said.extend(home.passed(p, Amount::litres(pulse), &TimeZone::UTC).map(|s| (hour + 1, s.kind, s.news)));
+            said.extend(
+                home.passed(p, Amount::litres(pulse), &TimeZone::UTC).filter(|s| s.news != News::Still).map(|s| (hour + 1, s.kind, s.news)),
+            );
         }
         (home, said)
     }

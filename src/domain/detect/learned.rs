@@ -4,10 +4,11 @@ use super::balance::{Balance, Subs};
 use super::heat::loss::LoopLoss;
 use super::home::Home;
 use super::least::LeastFlow;
+use super::sight::Sights;
 use super::sudden::Sudden;
 use super::{Passage, Said};
 use crate::domain::topology::PointKind;
-use crate::domain::units::Amount;
+use crate::domain::units::{Amount, Rate};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,31 @@ impl Learned {
             }
             PointKind::Sensor => {}
         }
+    }
+
+    /// What the rules can show at this point, with what they know now. More than `max_flow` cannot flow.
+    pub fn sees(&self, kind: PointKind, pulse: Amount, subs: Subs, max_flow: Rate) -> Sights {
+        let mut sights = Sights::default();
+        match kind {
+            PointKind::Sub => {
+                let none = Home::default();
+                let home = self.home.as_deref().unwrap_or(&none);
+                sights.learning.extend(home.learning());
+                sights.add(Ok(home.sees(pulse)));
+            }
+            PointKind::Bulk => {
+                let none = Bulk::default();
+                let bulk = self.bulk.as_deref().unwrap_or(&none);
+                sights.add(bulk.least.sees(pulse));
+                sights.add(bulk.sudden.sees(pulse));
+                if subs.count > 0 {
+                    sights.add(bulk.balance.sees(subs));
+                }
+            }
+            PointKind::MakeUp => sights.add(self.heating.as_deref().unwrap_or(&LoopLoss::default()).sees(pulse)),
+            PointKind::Sensor => {}
+        }
+        sights.sorted(max_flow)
     }
 
     /// Takes what passed a meter behind this one.

@@ -4,6 +4,7 @@
 //! night lifts it by all that it lets out; a morning of guests, a garden, a pool lift it hardly. What is reported is not learned: the days
 //! since then are no measure, and the excess is followed until it is gone, and told again when it has grown by half.
 
+use super::sight::{Learning, Sight, by_pulse};
 use super::steps::{HOUR, Step, Steps};
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
@@ -87,6 +88,28 @@ impl LeastFlow {
         said
     }
 
+    /// What it can show now.
+    pub fn sees(&self, pulse: Amount) -> Result<Vec<Sight>, Learning> {
+        let sights = |pulse| {
+            let usual = self.usual(pulse)?;
+            // A night may be quieter than most.
+            let mut all: Vec<i64> = self.days.iter().map(|(least, _)| least.0).collect();
+            all.sort_unstable();
+            let quieter = usual.median - all.get(1).copied()?;
+            let smallest = (usual.high - usual.median + usual.spread / 2).max(usual.mean / 20).max(pulse.0 + pulse.0 / 5);
+            let sight = |halves: i64, lasts: u32| {
+                // Whole pulses, the first beyond the threshold; over two hours. All quiet hours of before must be out of the day.
+                let least = (halves * usual.spread / 2).max(smallest);
+                let seen = (least / pulse.0.max(1) + 1) * pulse.0.max(1) + quieter;
+                let within = Ms::hours(KEPT as i64 + i64::from(lasts) + 2);
+                Sight { rule: "leak_least_flow", rate: Rate(seen / WINDOW as i64), within, by_the_clock: None, by_pulse: false }
+            };
+            Some(vec![sight(FAINT_HALVES, FAINT_HOURS), sight(STRONG_HALVES, STRONG_HOURS)])
+        };
+        let fine = sights(pulse.min(Amount::litres(1))).unwrap_or_default();
+        sights(pulse).map(|s| by_pulse(s, &fine)).ok_or_else(|| Learning::mute("leak_least_flow", self.days.len(), FIRST_DAYS))
+    }
+
     /// A whole hour is over.
     fn ended(&mut self, hour: Step, at: Mark, pulse: Amount) -> Option<Said> {
         // After a pause of days nothing is left of the day before.
@@ -130,10 +153,13 @@ impl LeastFlow {
             let settled = at.ts - said >= Ms::hours(DAY as i64);
             if settled { grown_by_half(before, Amount(over)) } else { over / MUCH >= before.0 }
         };
-        if !long_enough || self.told.is_some_and(|before| !is_news(before)) {
+        if !long_enough {
             return None;
         }
-        let news = if self.told.replace((Amount(over), at.ts)).is_some() { News::Grown } else { News::First };
+        let news = News::of(self.told, at.ts, is_news)?;
+        if news != News::Still {
+            self.told = Some((Amount(over), at.ts));
+        }
         let per_hour = |volume: i64| Rate(volume / WINDOW as i64);
         let kind = FindingKind::LeakLeastFlow {
             usual: per_hour(usual.median),
@@ -217,7 +243,9 @@ mod tests {
             let volume = litres(q / 96, q % 96 / 4) * 250;
             register += volume;
             let p = Passage { from, to: Mark { ts: Ts((q + 1) * QUARTER), register: Amount(register) }, volume: Amount(volume) };
-            if let Some(Said { kind: FindingKind::LeakLeastFlow { usual, seen, .. }, news, .. }) = rule.passed(p, Amount::litres(1)) {
+            if let Some(Said { kind: FindingKind::LeakLeastFlow { usual, seen, .. }, news, .. }) = rule.passed(p, Amount::litres(1))
+                && news != News::Still
+            {
                 said.push((q / 4, news, usual.0 / 1_000, seen.0 / 1_000));
             }
         }
@@ -240,6 +268,24 @@ mod tests {
         assert!((240..=300).contains(&hours[1].0) && hours[1].1 == News::Grown, "{said:?}");
         assert!((10..=20).contains(&said[0].2) && (105..=125).contains(&said[0].3), "usual and seen: {said:?}");
         assert!(rule.days.iter().all(|(least, _)| least.0 < 60_000), "what was reported is not learned");
+    }
+
+    #[test]
+    fn while_it_lasts_it_is_said_again_each_hour_from_the_next_day_on_and_never_learned() {
+        let (mut rule, mut told) = (run(20, house).0, vec![]);
+        let mut register = 10_000_000;
+        for q in 20 * 96..130 * 96 {
+            let from = Mark { ts: Ts(q * QUARTER), register: Amount(register) };
+            register += (house(q / 96, q % 96 / 4) + 100) * 250;
+            let p = Passage {
+                from,
+                to: Mark { ts: Ts((q + 1) * QUARTER), register: Amount(register) },
+                volume: Amount(register - from.register.0),
+            };
+            told.extend(rule.passed(p, Amount::litres(1)).map(|s| s.news));
+        }
+        let still = told.iter().filter(|n| **n == News::Still).count();
+        assert!(told[0] == News::First && still == told.len() - 1 && still > 100 * 24, "{} of {}", still, told.len());
     }
 
     #[test]

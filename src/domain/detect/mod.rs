@@ -11,12 +11,13 @@ pub mod learned;
 pub mod least;
 pub mod monthly;
 pub mod picture;
+pub mod sight;
 pub mod silence;
 mod steps;
 pub mod sudden;
 
 use super::finding::{FindingKind, Mark, StartRange};
-use super::time::Ms;
+use super::time::{Ms, Ts};
 use super::units::Amount;
 
 /// A finding that was over this long before it was found is only recorded.
@@ -38,6 +39,17 @@ pub enum News {
     Grown,
     /// It spoke a day ago, and nothing has changed. Only worth hearing if somebody has closed the matter since.
     Still,
+}
+
+impl News {
+    /// What it is to say something at `at`, after what was `told`; None on the day on which it was told, unless it is news.
+    fn of<T: Copy>(told: Option<(T, Ts)>, at: Ts, is_news: impl Fn((T, Ts)) -> bool) -> Option<News> {
+        match told {
+            None => Some(News::First),
+            Some(before) if is_news(before) => Some(News::Grown),
+            Some((_, said)) => (at - said >= Ms::days(1)).then_some(News::Still),
+        }
+    }
 }
 
 /// What the rule says: its arguments, the range of the start, the readings.

@@ -4,6 +4,7 @@
 //! reported when it comes to more than [`MEAN_HOURS`] of the mean flow, to more than chance, and to more than any such run of the last four
 //! weeks. People work by the clock: what begins with the full hour may be a pool, a garden or craftsmen, and has to last longer than they do.
 
+use super::sight::{Learning, Sight, by_pulse};
 use super::steps::{HOUR, Length, QUARTER, Step, Steps, hour_of_day, time_of_day};
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
@@ -117,6 +118,22 @@ impl Sudden {
         said
     }
 
+    /// What it can show now.
+    pub fn sees(&self, pulse: Amount) -> Result<Vec<Sight>, Learning> {
+        if self.usual.is_none() {
+            return Err(Learning::mute("leak_sudden", self.days.len(), FIRST_DAYS));
+        }
+        let length = if self.finest.is_some() { QUARTER } else { HOUR };
+        let largest = self.runs.iter().copied().max().unwrap_or_default();
+        let sights = |pulse: Amount| {
+            let usual = Usual::of_days(&self.days, pulse);
+            // By hours it cannot be told whether something begins by the clock: only what lasts longer than people work is sure.
+            let within = if length == QUARTER { vec![Ms::hours(2), Ms::hours(12)] } else { vec![WORK + Ms::hours(2)] };
+            within.into_iter().map(|within| usual.sight(within, length, largest, pulse)).collect::<Vec<_>>()
+        };
+        Ok(by_pulse(sights(pulse), &sights(pulse.min(Amount::litres(1)))))
+    }
+
     fn step(&mut self, step: Step, length: Length, at: Mark, pulse: Amount, tz: &TimeZone) -> Option<Said> {
         let usual = self.usual.as_ref()?;
         let Some(volume) = step.volume else {
@@ -175,10 +192,10 @@ impl Sudden {
             run.is_told = true;
         }
         let is_news = |(before, said): (Rate, Ts)| at.ts - said >= Ms::days(1) && grown_by_half(Amount(before.0), Amount(over.0));
-        if self.told.is_some_and(|before| !is_news(before)) {
-            return None;
+        let news = News::of(self.told, at.ts, is_news)?;
+        if news != News::Still {
+            self.told = Some((over, at.ts));
         }
-        let news = if self.told.replace((over, at.ts)).is_some() { News::Grown } else { News::First };
         let kind = FindingKind::LeakSudden { from: run.start.ts, usual: Rate(seen.0 - over.0), seen };
         let start = StartRange { earliest: run.start.ts - length.step, latest: run.start.ts + length.step };
         Some(Said { kind, start, news, evidence: vec![run.start, at] })
@@ -271,6 +288,37 @@ impl Usual {
         Usual { hour, spread, mean }
     }
 
+    /// The smallest flow that is told within so long, whenever it begins.
+    fn sight(&self, within: Ms, length: Length, largest: Amount, pulse: Amount) -> Sight {
+        let per_hour = HOUR.step.0 / length.step.0;
+        // The step in which it begins, and the reading that ends the last one, tell nothing.
+        let steps = within.0 / length.step.0 - 1;
+        let of_step = |k: usize| if length == HOUR { self.spread[k].0 } else { (self.spread[k].0 * 6 / 10).max(pulse.0 * 2 / 5) };
+        // No step may fall below what a run has: by chance, or by a pulse that comes in the next one.
+        let highest = (0..24).map(of_step).max().unwrap_or_default();
+        // Between two hours the usual goes straight; people may stop with the stroke.
+        let steepest = (0..24).map(|k| (self.hour[(k + 23) % 24].0 - self.hour[k].0).abs()).max().unwrap_or_default();
+        let edge = if length == HOUR { 0 } else { steepest * 3 / 8 };
+        let unbroken = self.mean.0 * ABOVE / 100 + (2 * highest + pulse.0) * per_hour + edge;
+        let much = (0..24).map(|begins| {
+            let variance: i64 = (0..steps)
+                .map(|i| of_step((begins + usize::try_from(i / per_hour).unwrap_or(0)) % 24) / 10)
+                .map(|s| s.saturating_mul(s))
+                .sum();
+            // One spread more than is demanded: it may be a quiet day.
+            let chance = (SPREADS + 1) * variance.isqrt() * 10;
+            (self.mean.0 * MEAN_HOURS / 10).max(chance).max(largest.0 * LARGEST / 100)
+        });
+        let rate = (much.max().unwrap_or_default() * per_hour / steps.max(1)).max(unbroken).max(LEAST.0);
+        Sight {
+            rule: "leak_sudden",
+            rate: Rate(rate),
+            within,
+            by_the_clock: Some(WORK + HOUR.step).filter(|most| within < *most),
+            by_pulse: false,
+        }
+    }
+
     /// What passes in a step from `from` on, and how much that varies.
     fn of(&self, from: Ts, length: Length, pulse: Amount, tz: &TimeZone) -> (Amount, Amount) {
         let k = hour_of_day(from, tz);
@@ -305,7 +353,9 @@ mod tests {
             register += (at..at + every).map(|m| litres(m) * 1_000 / 60).sum::<i64>();
             let to = Mark { ts: Ts((at + every) * 60_000), register: Amount(register) };
             let p = Passage { from, to, volume: to.register - from.register };
-            if let Some(Said { kind: FindingKind::LeakSudden { seen, .. }, news, .. }) = rule.passed(p, Amount::litres(1), &TimeZone::UTC) {
+            if let Some(Said { kind: FindingKind::LeakSudden { seen, .. }, news, .. }) = rule.passed(p, Amount::litres(1), &TimeZone::UTC)
+                && news != News::Still
+            {
                 said.push((at + every, seen.0 / 1_000, news));
             }
         }

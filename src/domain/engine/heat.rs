@@ -320,7 +320,7 @@ fn kind_of(fault: Fault, since: Ts) -> FindingKind {
 fn spoken(t: &Topology, p: PointIx, kind: FindingKind, at: Ts, start: StartRange, still: bool, now: Ts) -> Spoken {
     let historic = now - at > HISTORIC_AFTER;
     let finding = Finding { point: t.point(p).key.clone(), kind, at, start, grown: false, historic, evidence: vec![] };
-    Spoken { finding, still }
+    Spoken { finding, still, stands: None }
 }
 
 fn newer<T>(slot: &mut Option<(Ts, T)>, ts: Ts, value: T) {

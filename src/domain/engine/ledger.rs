@@ -211,6 +211,7 @@ impl Engine {
         }
         // What is usual was learned of more days than were read again; those rules go on as they were.
         memory.learned = before.learned.clone();
+        memory.stands = before.stands.clone();
         let mut said = came.said;
         said.retain(|s| !s.finding.kind.is_learned());
         // They count since the store began, what was said as well as what is taken back.

@@ -38,8 +38,10 @@ pub enum Input {
 pub enum Command {
     /// Take an incident on.
     Accept { incident: String, by: String, note: Option<String> },
-    /// Close an incident for a written reason.
-    Close { incident: String, by: String, reason: String },
+    /// Close an incident for a written reason. `not_a_leak`: what was seen counts as usual for a while, see [`Grant`].
+    ///
+    /// [`Grant`]: crate::domain::incident::Grant
+    Close { incident: String, by: String, reason: String, not_a_leak: bool },
 }
 
 /// What a person states about a meter.
@@ -122,6 +124,8 @@ pub enum CommandError {
         by: String,
     },
     AlreadyClosed,
+    /// No rule that learns has spoken in it: there is nothing that could count as usual.
+    NothingLearned,
     /// A name or a reason is missing or too long; the field's name.
     BadField {
         field: &'static str,

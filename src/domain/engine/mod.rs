@@ -9,6 +9,7 @@
 
 mod checkpoint;
 mod flags;
+mod grants;
 mod heat;
 mod ledger;
 mod message;
@@ -16,6 +17,7 @@ mod point;
 mod silences;
 mod snapshot;
 mod source;
+mod study;
 
 pub use checkpoint::{CHECKPOINT_FORM, Checkpoint, SourceMemory};
 pub use heat::HeatMemory;
@@ -28,6 +30,7 @@ use point::Spoken;
 pub use point::{Came, Here, PointMemory};
 pub use snapshot::{BadPayload, PointState, Snapshot, SourceState};
 pub use source::{Raised, Recent};
+pub use study::Study;
 
 use crate::domain::amendment::{Amendments, Entries};
 use crate::domain::detect::balance::Subs;
@@ -249,21 +252,24 @@ impl Engine {
 
     /// Does what a person asks, or says why not.
     pub fn command(&mut self, now: Ts, command: Command, out: &mut Effects) -> Result<Arc<Incident>, CommandError> {
+        let is_to_be_granted = matches!(command, Command::Close { not_a_leak: true, .. });
         let (id, change) = match command {
             Command::Accept { incident, by, note } => {
                 let by = text("by", &by, MAX_NAME)?;
                 let note = note.filter(|n| !n.trim().is_empty()).map(|n| text("note", &n, MAX_TEXT)).transpose()?;
                 (incident, Change::Accepted { by, note })
             }
-            Command::Close { incident, by, reason } => {
+            Command::Close { incident, by, reason, not_a_leak } => {
                 let by = Closer::Person { name: text("by", &by, MAX_NAME)? };
-                (incident, Change::Closed { by, reason: text("reason", &reason, MAX_TEXT)? })
+                let granted = if not_a_leak { self.granted(now, &incident) } else { vec![] };
+                (incident, Change::Closed { by, reason: text("reason", &reason, MAX_TEXT)?, granted })
             }
         };
         let incident = self.book.get(&id).ok_or(CommandError::UnknownIncident)?;
         match (incident.state, &change, &incident.accepted) {
             (IncidentState::Closed, _, _) => return Err(CommandError::AlreadyClosed),
             (_, Change::Accepted { .. }, Some((_, by))) => return Err(CommandError::AlreadyAccepted { by: by.clone() }),
+            (_, Change::Closed { granted, .. }, _) if is_to_be_granted && granted.is_empty() => return Err(CommandError::NothingLearned),
             _ => {}
         }
         let event = Event { seq: self.book.last_event() + 1, at: now, incident: incident.id.clone(), change };
@@ -421,10 +427,9 @@ impl Engine {
             let events = self.book.cleared(now, &self.topology.point(p).key, code);
             self.emit(events, out);
         }
-        for Spoken { finding, still } in std::mem::take(&mut self.came.said) {
-            // A leak that somebody closed and that goes on all the same is told again, a day later at the latest.
-            if !still || !self.book.is_open(&finding.point, finding.kind.code()) {
-                self.found(now, finding, out);
+        for spoken in std::mem::take(&mut self.came.said) {
+            if self.is_worth_hearing(&spoken, now) {
+                self.found(now, spoken.finding, out);
             }
         }
         self.end_silences(now, at, out);

@@ -7,6 +7,7 @@ use crate::domain::detect::learned::Learned;
 use crate::domain::detect::monthly::Monthly;
 use crate::domain::detect::{HISTORIC_AFTER, News, Passage, Said};
 use crate::domain::finding::{Finding, FindingKind, Mark, StartRange};
+use crate::domain::incident::Stands;
 use crate::domain::meter::{Ledger, Step, Turn, Value};
 use crate::domain::time::Ts;
 use crate::domain::topology::{Limits, Medium, Point, Scale};
@@ -32,6 +33,9 @@ pub struct PointMemory {
     /// Checkpoints of before these rules have none: they learn anew.
     #[serde(default)]
     pub learned: Learned,
+    /// What the rules that learn have seen above the usual, rule by rule.
+    #[serde(default)]
+    pub stands: Vec<Stands>,
 }
 
 /// Where a value is taken in, and when.
@@ -59,6 +63,8 @@ pub struct Spoken {
     pub finding: Finding,
     /// Nothing new: for an incident that is open, there is nothing in it.
     pub still: bool,
+    /// Of a rule that learns: since when it has seen an excess.
+    pub stands: Option<Ts>,
 }
 
 impl PointMemory {
@@ -129,7 +135,11 @@ impl PointMemory {
         came.said.extend(self.hourly.passed(passage, limits.per_hour).map(spoken));
         came.said.extend(self.monthly.passed(passage, limits.per_month, tz).into_iter().map(spoken));
         if is_water {
-            self.learned.passed(point.kind, passage, point.meter.pulse_weight, subs, tz, |s| came.said.push(spoken(s)));
+            let stands = &mut self.stands;
+            self.learned.passed(point.kind, passage, point.meter.pulse_weight, subs, tz, |s| {
+                let since = Stands::note(stands, &s.kind, passage.to.ts);
+                came.said.push(Spoken { stands: Some(since), ..spoken(s) });
+            });
             came.passed.push(passage);
         }
     }
@@ -145,7 +155,7 @@ fn spoken(point: &Point, said: Said, at: Ts, now: Ts) -> Spoken {
         historic: now - at > HISTORIC_AFTER,
         evidence: said.evidence,
     };
-    Spoken { finding, still: said.news == News::Still }
+    Spoken { finding, still: said.news == News::Still, stands: None }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Deciding and folding are two steps on purpose: the same fold serves live events and those read back at start.
 
-use super::{Change, Closer, Event, Incident, IncidentState};
+use super::{Change, Closer, Event, Grant, Incident, IncidentState};
 use crate::domain::finding::{Cause, Finding, FindingKind, StartRange};
 use crate::domain::id::global_id;
 use crate::domain::time::{Ms, Ts};
@@ -18,6 +18,9 @@ const CLOSED_KEPT: usize = 200;
 pub struct Book {
     incidents: Vec<Arc<Incident>>,
     last_event: u64,
+    /// Of each rule and point the newest. Checkpoints of before there were any have none.
+    #[serde(default)]
+    granted: Vec<Grant>,
 }
 
 impl Book {
@@ -38,6 +41,29 @@ impl Book {
     /// True if an open incident holds an uncleared finding of this rule about this point.
     pub fn is_open(&self, point: &str, code: &str) -> bool {
         self.open_with(point, code).is_some()
+    }
+
+    /// True if an open incident holds an uncleared finding of the same rule about this point, whichever of its things it said.
+    pub fn is_open_of_rule(&self, point: &str, rule: &str) -> bool {
+        let of_rule =
+            |i: &Arc<Incident>| i.findings.iter().any(|f| f.cleared.is_none() && f.finding.point == point && f.finding.kind.rule() == rule);
+        self.incidents.iter().any(|i| i.state != IncidentState::Closed && of_rule(i))
+    }
+
+    /// When an incident was closed in which this rule had spoken of this point; of several the newest.
+    pub fn closed_of_rule(&self, point: &str, rule: &str) -> Option<Ts> {
+        let of_rule = |i: &&Arc<Incident>| i.findings.iter().any(|f| f.finding.point == point && f.finding.kind.rule() == rule);
+        self.incidents.iter().filter(of_rule).filter_map(|i| i.closed.as_ref().map(|(at, ..)| *at)).max()
+    }
+
+    /// What is granted to a point, newest last; also what is over.
+    pub fn granted<'a>(&'a self, point: &'a str) -> impl Iterator<Item = &'a Grant> {
+        self.granted.iter().filter(move |g| g.point == point)
+    }
+
+    /// True if a person has said that this is no leak. `stands`: since when the rule has seen it.
+    pub fn is_granted(&self, finding: &Finding, stands: Ts) -> bool {
+        self.granted.iter().any(|g| g.covers(&finding.point, &finding.kind, finding.at, stands))
     }
 
     /// True if an incident that is remembered, open or closed, holds this very statement.
@@ -106,7 +132,7 @@ impl Book {
         if i.cause.ends_itself()
             && i.findings.iter().all(|f| f.cleared.is_some() || (f.finding.point == point && f.finding.kind.code() == code))
         {
-            let change = Change::Closed { by: Closer::Meter, reason: code.to_owned() };
+            let change = Change::Closed { by: Closer::Meter, reason: code.to_owned(), granted: vec![] };
             events.push(Event { seq: seq + 1, at, incident: i.id.clone(), change });
         }
         events
@@ -122,7 +148,9 @@ impl Book {
         if let Some(i) = self.incidents.iter_mut().rev().find(|i| i.id == event.incident) {
             Arc::make_mut(i).apply(event);
         }
-        if matches!(event.change, Change::Closed { .. }) {
+        if let Change::Closed { granted, .. } = &event.change {
+            self.granted.retain(|g| event.at < g.until && !granted.iter().any(|new| new.point == g.point && new.rule == g.rule));
+            self.granted.extend(granted.iter().cloned());
             self.forget_oldest_closed();
         }
     }

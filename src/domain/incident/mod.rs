@@ -3,9 +3,11 @@
 //! Event-sourced: the list of [`Event`]s is the truth, an [`Incident`] is what they add up to.
 
 mod book;
+mod grant;
 mod notice;
 
 pub use book::Book;
+pub use grant::{Grant, HOLDS, Stands};
 pub use notice::{Notice, NoticeKind, Urgency};
 
 use super::finding::{Cause, Finding, StartRange};
@@ -47,6 +49,9 @@ pub enum Change {
     Closed {
         by: Closer,
         reason: String,
+        /// 误报: what counts as usual from now on. Empty where it was a leak, and in events of before there was this.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        granted: Vec<Grant>,
     },
 }
 
@@ -169,7 +174,7 @@ impl Incident {
                 self.state = IncidentState::Accepted;
                 self.accepted = Some((event.at, by.clone()));
             }
-            Change::Closed { by, reason } => {
+            Change::Closed { by, reason, .. } => {
                 self.state = IncidentState::Closed;
                 self.closed = Some((event.at, by.clone(), reason.clone()));
             }

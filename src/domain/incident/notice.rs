@@ -133,7 +133,7 @@ mod tests {
         Change::Accepted { by: "x".into(), note: None }
     }
     fn closed() -> Change {
-        Change::Closed { by: Closer::Meter, reason: "x".into() }
+        Change::Closed { by: Closer::Meter, reason: "x".into(), granted: vec![] }
     }
 
     #[test]

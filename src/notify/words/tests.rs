@@ -84,7 +84,7 @@ fn accepted() -> Change {
     Change::Accepted { by: "网格员甲".into(), note: None }
 }
 fn closed() -> Change {
-    Change::Closed { by: Closer::Person { name: "网格员甲".into() }, reason: "阀门已换".into() }
+    Change::Closed { by: Closer::Person { name: "网格员甲".into() }, reason: "阀门已换".into(), granted: vec![] }
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_digest_has_a_line_for_each_and_counts_the_rest() {
 fn a_persons_words_stay_on_one_line_and_leave_room_for_others() {
     let t = topology(None);
     let reason = format!("换好了\n【漏水】{}", "长".repeat(500));
-    let closed = Change::Closed { by: Closer::Person { name: "甲".into() }, reason };
+    let closed = Change::Closed { by: Closer::Person { name: "甲".into() }, reason, granted: vec![] };
     let f = facts(hourly(), Cause::Leak, vec![NoticeKind::Closed], vec![closed]);
     assert!(message(&f, &t).zh.contains("换好了 【漏水】长"));
     let line = line(&f, &t).zh;

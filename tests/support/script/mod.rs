@@ -36,7 +36,7 @@
 //! +1h  commit [unacknowledged]                # closes the batch now; the acknowledgements get lost
 //! +1h  checkpoint | crash | restart           # a restart stops in order: commit, checkpoint, start
 //! +1h  set bulk serial B7                     # what the config says from the next start on
-//! +1h  accept last by 王 [note …] | close no.1 by 王 because 修好      # with `refused CODE` before `by` if it must be refused
+//! +1h  accept last by 王 [note …] | close no.1 by 王 [as-not-a-leak] because 修好      # with `refused CODE` before `by` if it must be refused
 //! +3d  amend bulk replaced at +2d end 100.2m3 start 0m3 by 王 because 换表      # … see `Run::amend` for all that can be stated
 //! +3d  amend undo 1 by 王 because 写错了
 //! ```

@@ -522,13 +522,15 @@ impl Run {
             let note = words.took("note").then(|| words.rest());
             Command::Accept { incident, by, note }
         } else {
+            let not_a_leak = words.took("as-not-a-leak");
             words.expect("because")?;
-            Command::Close { incident, by, reason: words.rest() }
+            Command::Close { incident, by, reason: words.rest(), not_a_leak }
         };
         let answer = self.gateway.command(self.clock(), command).err().map(|e| match e {
             CommandError::UnknownIncident => "unknown_incident".to_owned(),
             CommandError::AlreadyAccepted { by } => format!("already_accepted_by_{by}"),
             CommandError::AlreadyClosed => "already_closed".to_owned(),
+            CommandError::NothingLearned => "nothing_learned".to_owned(),
             CommandError::BadField { field, .. } => format!("bad_{field}"),
             other => format!("{other:?}"),
         });

@@ -111,7 +111,7 @@ fn history(run: &Run) -> Vec<Happened> {
                 Happened { seq: e.seq, at: e.at, code, point, what: "cleared", historic: false, grown: false }
             }
             Change::Closed { by: Closer::Person { .. }, .. } => continue,
-            Change::Closed { by: Closer::Meter, reason } => {
+            Change::Closed { by: Closer::Meter, reason, .. } => {
                 let mut cleared =
                     before().filter_map(|b| if let Change::Cleared { point, .. } = &b.change { Some(point.clone()) } else { None });
                 let point = cleared.next_back().unwrap_or_default();

@@ -190,6 +190,8 @@ export interface Water {
 export interface IncidentFile extends Incident {
   findings: Finding[];
   history: IncidentEvent[];
+  /** Who closes it can say that it was no leak. */
+  can_be_usual: boolean;
   water: Water | null;
 }
 
@@ -296,6 +298,14 @@ export interface ReadReport extends Entry {
   plausible: boolean;
   used_litres: number | null;
   used_kilowatt_hours: number | null;
+}
+
+/** What a meter can show, and what counts as usual by a person's word. */
+export interface Sight {
+  at: Stamp;
+  sights: { text: Text }[];
+  learning: { text: Text }[];
+  granted: { text: Text }[];
 }
 
 export interface Peer<S> {
@@ -445,7 +455,9 @@ export const api = {
   incident: (id: string) => ask<IncidentFile>(`/api/v1/incidents/${enc(id)}`),
   picture: (id: string, point: string, code: string) => ask<Picture>(`/api/v1/incidents/${enc(id)}/picture?point=${enc(point)}&code=${enc(code)}`),
   accept: (id: string, by: string, note: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/accept`, note ? { by, note } : { by }),
-  close: (id: string, by: string, reason: string) => post<Incident>(`/api/v1/incidents/${enc(id)}/close`, { by, reason }),
+  /** `usual`: it was no leak. */
+  close: (id: string, by: string, reason: string, usual: boolean) =>
+    post<Incident>(`/api/v1/incidents/${enc(id)}/close`, usual ? { by, reason, not_a_leak: true } : { by, reason }),
   sources: () => all<Sources>('/api/v1/sources', (to, page) => to.sources.push(...page.sources)),
   /** 503 is an answer too: the gateway is there and says why it is not well. */
   health: () => ask<Health>('/healthz', {}, 5_000, [503]),
@@ -467,6 +479,7 @@ export const api = {
   flow: (meter: string, from: number | Stamp, to: number | Stamp, resolution: Resolution | 'auto') =>
     ask<Flow>(`/api/v1/meters/${enc(meter)}/flow?from=${enc(from)}&to=${enc(to)}&resolution=${resolution}&limit=5000`),
   readings: (meter: string, from: number, to: number) => ask<Readings>(`/api/v1/meters/${enc(meter)}/readings?from=${from}&to=${to}&limit=5000`),
+  sight: (meter: string) => ask<Sight>(`/api/v1/meters/${enc(meter)}/sight`),
   ledger: (meter: string) => ask<Ledger>(`/api/v1/meters/${enc(meter)}/ledger`),
   state: (meter: string, what: Statement) => post<Entry>(`/api/v1/meters/${enc(meter)}/ledger`, what),
   undo: (entry: number, by: string, why: string) => post<Entry>(`/api/v1/ledger/${entry}/undo`, { by, why }),

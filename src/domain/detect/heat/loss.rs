@@ -4,6 +4,7 @@
 //! which is no leak. A leak is what is left: a stretch of five parts of which the first, the last and all but one of the others have their
 //! fill, above what the loop took in earlier days. A large leak shows it in stretches of an hour a part, a small one in longer ones.
 
+use super::super::sight::{Learning, Sight, by_pulse};
 use super::super::{News, Passage, Said, grown_by_half};
 use super::room::Turn;
 use crate::domain::finding::{FindingKind, Mark, StartRange};
@@ -102,6 +103,26 @@ impl LoopLoss {
         said
     }
 
+    /// What it can show now.
+    pub fn sees(&self, pulse: Amount) -> Result<Vec<Sight>, Learning> {
+        let Some(usual) = self.known() else {
+            return Err(Learning::mute("loop_leak", self.days.len(), FIRST_DAYS));
+        };
+        let pulse = pulse.max(self.step.unwrap_or_default());
+        let sights = |pulse: Amount| {
+            let of_parts = |hours: usize| {
+                let stretch = (hours * PARTS) as i64;
+                // Every part must have its share: none may be a step of the switch short.
+                let rate = Rate((usual.visible(hours, pulse) / stretch).max(2 * pulse.0 / hours as i64));
+                // A part that has begun is none, and the last hour ends with a reading.
+                let within = Ms::hours(stretch + hours as i64 + 1);
+                Sight { rule: "loop_leak", rate, within, by_the_clock: None, by_pulse: false }
+            };
+            PART_HOURS.iter().rev().map(|hours| of_parts(*hours)).collect::<Vec<_>>()
+        };
+        Ok(by_pulse(sights(pulse), &sights(pulse.min(Amount::litres(1)))))
+    }
+
     fn ended(&mut self, hour: Running, at: Mark, pulse: Amount) -> Option<Said> {
         if self.hours.len() == KEPT {
             self.hours.pop_front();
@@ -186,9 +207,16 @@ impl LoopLoss {
     }
 
     fn usual(&mut self) -> Option<Usual> {
+        if self.days.len() < FIRST_DAYS {
+            self.learn();
+            return None;
+        }
+        self.known()
+    }
+
+    fn known(&self) -> Option<Usual> {
         let n = self.days.len();
         if n < FIRST_DAYS {
-            self.learn();
             return None;
         }
         let mut sorted = [0i64; DAYS];

@@ -88,7 +88,7 @@ impl Desk {
         events.iter().for_each(|e| self.0.apply(e));
     }
     fn close(&mut self, incident: &Arc<str>) {
-        let change = Change::Closed { by: Closer::Person { name: "王".into() }, reason: "修好".into() };
+        let change = Change::Closed { by: Closer::Person { name: "王".into() }, reason: "修好".into(), granted: vec![] };
         self.apply(&[Event { seq: self.0.last_event() + 1, at: Ts(0), incident: incident.clone(), change }]);
     }
 }
