@@ -8,6 +8,7 @@ use super::steps::{HOUR, hour_of_day};
 use super::{News, Passage, Said, grown_by_half};
 use crate::domain::finding::{FindingKind, Mark, StartRange};
 use crate::domain::time::{Ms, Ts};
+use crate::domain::topology::{Point, PointIx, PointKind, Topology};
 use crate::domain::units::{Amount, Rate};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,21 @@ pub struct Subs {
 }
 
 impl Subs {
+    /// Those behind a bulk meter of water; none behind another.
+    pub fn behind(t: &Topology, p: PointIx) -> Subs {
+        let bulk = t.point(p);
+        if bulk.kind != PointKind::Bulk || !bulk.measures_water() {
+            return Subs::default();
+        }
+        let is_behind = |c: &&Point| c.parent == Some(p) && Subs::counts(c);
+        Subs::of(t.points.iter().filter(is_behind).chain([bulk]).map(|c| c.meter.pulse_weight))
+    }
+
+    /// A meter of water whose device is heard. One that somebody reads every other month would be missing in every hour.
+    pub fn counts(point: &Point) -> bool {
+        point.measures_water() && point.source.as_ref().is_some_and(|b| !b.is_by_hand())
+    }
+
     /// Of these pulses, the bulk meter's among them. Rounding at both ends of a stretch is spread like a triangle: a sixth of the square.
     pub fn of(pulses: impl Iterator<Item = Amount>) -> Subs {
         let (count, squares) = pulses.fold((0, 0i64), |(n, sum), p| (n + 1, sum.saturating_add(p.0.saturating_mul(p.0))));
@@ -289,6 +305,53 @@ mod tests {
             }
         }
         said
+    }
+
+    #[test]
+    fn only_meters_that_are_heard_are_in_it() {
+        use crate::domain::heating::Heating;
+        use crate::domain::topology::{Binding, Boundary, FeedIx, Limits, Medium, Meter, PlaceIx, Responsible};
+        let point = |kind, medium, parent: Option<u32>, topic: Option<&str>| Point {
+            key: String::new(),
+            name: String::new(),
+            kind,
+            medium,
+            place: PlaceIx(0),
+            parent: parent.map(PointIx),
+            boundary: Boundary::Assessment,
+            responsible: Responsible::Owners,
+            valve: None,
+            meter: Meter {
+                serial: None,
+                pulse_weight: Amount::litres(10),
+                rollover_at: None,
+                max_flow: Rate::litres(5_000),
+                mean_flow_over: None,
+            },
+            source: topic.map(|t| Binding { topic: t.into(), feed: FeedIx(0), column: Some(0) }),
+            limits: Limits::default(),
+            price_milliyuan_per_tonne: None,
+        };
+        let (bulk, sub) = (PointKind::Bulk, PointKind::Sub);
+        let topology = Topology {
+            gateway: String::new(),
+            tz: TimeZone::UTC,
+            since: Ts(0),
+            places: vec![],
+            points: vec![
+                point(bulk, Medium::Water, None, Some("b")),
+                point(sub, Medium::Water, Some(0), Some("1")),
+                point(sub, Medium::HotWater, Some(0), Some("2")),
+                point(bulk, Medium::Water, Some(0), Some("manual/cellar")),
+                point(sub, Medium::Water, Some(0), None),
+                point(sub, Medium::Heat, Some(0), Some("3")),
+                point(sub, Medium::Water, Some(1), Some("4")),
+            ],
+            heating: Heating::default(),
+            feeds: vec![],
+        };
+        assert_eq!(Subs::behind(&topology, PointIx(0)), Subs { count: 2, rounding: Amount(7_071) });
+        assert_eq!(Subs::behind(&topology, PointIx(1)), Subs::default(), "only behind bulk meters");
     }
 
     fn all(_: i64, _: i64) -> bool {

@@ -41,7 +41,7 @@ use crate::domain::incident::{Book, Change, Closer, Event, Incident, IncidentSta
 use crate::domain::meter::Value;
 use crate::domain::reading::{Counts, Flags, Outcome, Reading, Refused, Reject, Row, SourceId, Values};
 use crate::domain::time::{Ms, Ts};
-use crate::domain::topology::{FeedIx, MAX_COLUMNS, Point, PointIx, PointKind, Topology};
+use crate::domain::topology::{FeedIx, MAX_COLUMNS, PointIx, Topology};
 use heat::Heat;
 use silences::Silence;
 use source::{Known, Source};
@@ -128,7 +128,7 @@ impl Engine {
             silences: vec![],
             readers_of_topic,
             point_of_key,
-            subs: topology.point_ixs().map(|p| subs(&topology, p)).collect(),
+            subs: topology.point_ixs().map(|p| Subs::behind(&topology, p)).collect(),
             heat: Heat::new(&topology),
             came: Came::default(),
             topology,
@@ -478,7 +478,7 @@ impl Engine {
                 let v = Value { quantity: s.columns[*column].quantity, ts: row.ts, value };
                 self.points[p.0 as usize].value(&here, v, &mut self.came);
                 for passage in self.came.passed.drain(..) {
-                    if let Some(up) = point.parent.filter(|up| self.subs[up.0 as usize].count > 0) {
+                    if let Some(up) = point.parent.filter(|up| self.subs[up.0 as usize].count > 0 && Subs::counts(point)) {
                         self.points[up.0 as usize].learned.sub_passed(passage);
                     }
                 }
@@ -567,16 +567,6 @@ impl Engine {
             out.list.extend(notice.map(Effect::Notice));
         }
     }
-}
-
-/// The meters behind a bulk meter that are heard: what they and it do not agree upon is looked at.
-fn subs(t: &Topology, p: PointIx) -> Subs {
-    let is_behind = |c: &&Point| c.parent == Some(p) && c.measures_water() && c.source.is_some();
-    let bulk = t.point(p);
-    if bulk.kind != PointKind::Bulk || !bulk.measures_water() {
-        return Subs::default();
-    }
-    Subs::of(t.points.iter().filter(is_behind).chain([bulk]).map(|c| c.meter.pulse_weight))
 }
 
 /// Where a reading belongs: at a free instant, on a stored equal, or nowhere.
